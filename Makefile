@@ -1,0 +1,74 @@
+# Everything a developer does here, by name. `make` alone lists the targets.
+#
+# What the targets need is installed into .venv, from the locks and with hashes, when it is first
+# wanted and when a lock has changed; otherwise a target starts at once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WORKERS ?= 2
+
+# Made last, so an installation that was cut short is done again.
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format bench replay proto lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+serve: $(READY) ## run a server on tcp://127.0.0.1:7400, its data under ./groupd-data
+	$(BIN)/groupd serve
+
+test: $(READY_DEV) ## run the tests
+	$(BIN)/pytest -n $(WORKERS)
+
+check: $(READY_DEV) ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY_DEV) ## put the code into its one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY_DEV) ## measure the fan-out and print the table
+	$(BIN)/python -m bench
+
+replay: $(READY_DEV) ## play real conversations through a server and check every delivery
+	$(BIN)/python examples/replay.py
+
+proto: $(READY_DEV) ## write the schema in proto/ anew from the code
+	$(BIN)/python -m groupd.testing.schema proto
+
+lock: $(READY_DEV) ## write both locks anew, with the newest versions
+	$(UV_COMPILE) --upgrade --extra build --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --upgrade --all-extras --constraints requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove what can be made again; data stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "groupd needs Python 3.11 or newer, and $(PYTHON) is not." >&2; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; \
+		exit 1; \
+	}
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY_DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --requirement requirements-dev.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(READY) $@
