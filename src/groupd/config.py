@@ -1,0 +1,213 @@
+"""Every setting and limit, with its unit, its default, and how the limits relate.
+
+A limit that is a number in the code and not a field here is a defect. Units come last in the
+names. ``config_file.py`` fills these classes from TOML and the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from groupd.errors import ConfigError
+
+
+def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value <= 0:
+        raise ConfigError(f"{attribute.name}: expected a number above 0, got {value}")
+
+
+def _limit(default: int) -> int:
+    field: int = attrs.field(default=default, validator=_positive)
+    return field
+
+
+@attrs.frozen
+class Plan:
+    """What one kind of user may have. A user's plan comes with the token."""
+
+    groups_owned_max: int = _limit(4)
+    members_max: int = _limit(200)
+    founders_min: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Friends that ``create`` must name beside its caller."""
+    pins_max: int = _limit(20)
+    links_max: int = _limit(200)
+    """Links of a group that still work. Dead ones are kept too, up to ``Limits.links_kept_max``."""
+
+
+PLANS: Final[Mapping[str, Plan]] = {
+    "ordinary": Plan(),
+    "kuaishou": Plan(founders_min=1),
+    "douyin": Plan(founders_min=2),
+    "wechat": Plan(members_max=500),
+    "circle": Plan(members_max=50_000),
+}
+"""The ready-made plans. A configuration may change them and add others."""
+
+
+@attrs.frozen
+class Content:
+    """Bounds that the wire contract fixes. Not settings: client authors count on them.
+
+    Lengths are in code points unless the name ends in ``_bytes``.
+    """
+
+    name_max: int = _limit(60)
+    text_max: int = _limit(5_000)
+    announcement_max: int = _limit(2_000)
+    description_max: int = _limit(1_000)
+    picture_max: int = _limit(500)
+    category_max: int = _limit(60)
+    ref_max: int = _limit(128)
+    channel_max: int = _limit(32)
+    message_max: int = _limit(200)
+    user_max_bytes: int = _limit(64)
+    data_max_bytes: int = _limit(2_048)
+    card_max_bytes: int = _limit(8_192)
+    value_depth_max: int = _limit(8)
+    mentions_max: int = _limit(50)
+    announcements_kept_max: int = _limit(100)
+    unpinned_kept_max: int = _limit(100)
+    links_kept_max: int = _limit(1_000)
+    link_uses_max: int = _limit(1_000_000)
+    members_per_create_max: int = _limit(500)
+
+    # --- pages: what a client gets when it asks for more, or for nothing in particular
+    groups_page_max: int = _limit(200)
+    history_page: int = _limit(50)
+    history_page_max: int = _limit(500)
+    members_page_max: int = _limit(200)
+    users_max: int = _limit(200)
+    sync_groups_max: int = _limit(64)
+    sync_page_max: int = _limit(200)
+
+
+CONTENT: Final = Content()
+
+
+@attrs.frozen
+class Limits:
+    """The named bound of every queue, frame, loop and collection."""
+
+    # --- the wire
+    frame_before_hello_max_bytes: int = _limit(4_096)
+    frame_max_bytes: int = _limit(65_536)
+    read_size_bytes: int = _limit(65_536)
+    array_max: int = _limit(1_024)
+    map_max: int = _limit(64)
+    hello_deadline_ms: int = _limit(10_000)
+    half_frame_deadline_ms: int = _limit(10_000)
+
+    # --- connections
+    connections_max: int = _limit(20_000)
+    connections_per_address_max: int = _limit(1_000)
+    connections_per_user_max: int = _limit(16)
+    accept_backlog: int = _limit(1_024)
+    backlog_max_bytes: int = _limit(262_144)
+    """Pushes waiting for one slow session; over it, the session lags."""
+    answers_max_bytes: int = _limit(262_144)
+    """Unsent bytes above which a session's requests are not read any further."""
+    requests_open_max: int = _limit(1_024)
+    """Unanswered requests of one session, above which it is not read any further."""
+    hello_attempts_max: int = _limit(3)
+    close_grace_ms: int = _limit(2_000)
+    """How long a goodbye and what was queued before it may take to leave."""
+    drain_deadline_ms: int = _limit(20_000)
+    """How long a stopping server waits for requests under way."""
+
+    page_max_bytes: int = _limit(262_144)
+    """Events in one answer; a page that would be larger is cut, and says `more`."""
+
+    # --- rates, in cost units; a method's cost is in ``server/methods.py``
+    rate_per_s: int = _limit(200)
+    rate_burst: int = _limit(800)
+    sweep_ms: int = _limit(5_000)
+    """How often expired tokens and forgotten rates are looked for."""
+
+    # --- the engine
+    mailbox_max: int = _limit(8_192)
+    batch_max: int = _limit(1_024)
+    actor_idle_ms: int = _limit(60_000)
+    snapshot_every: int = _limit(10_000)
+    """Records after which a busy stream is snapshotted without going idle."""
+    cards_max: int = _limit(1_024)
+    detach_above: int = _limit(1_000)
+    """Subscribers above which publishing no longer holds up the actor."""
+    detached_slice: int = _limit(250)
+    detached_rest_factor: int = _limit(4)
+    deadline_poll_ms: int = _limit(1_000)
+    wakes_per_round_max: int = _limit(100)
+    reactor_page: int = _limit(200)
+    conflict_retries_max: int = _limit(3)
+
+    # --- exactly once
+    ids_max: int = _limit(20_000)
+    ids_window_ms: int = _limit(24 * 3_600_000)
+    ids_ahead_ms: int = _limit(5 * 60_000)
+
+    def __attrs_post_init__(self) -> None:
+        def holds(relation: str, true: bool) -> None:
+            if not true:
+                raise ConfigError(f"limits: expected {relation}")
+
+        holds(
+            "frame_before_hello_max_bytes <= frame_max_bytes",
+            self.frame_before_hello_max_bytes <= self.frame_max_bytes,
+        )
+        holds("requests_open_max < mailbox_max", self.requests_open_max < self.mailbox_max)
+        holds("batch_max <= mailbox_max", self.batch_max <= self.mailbox_max)
+        # One code point is at most 4 bytes, and a post holds a text, a card and mentions.
+        post_max = (
+            CONTENT.text_max * 4
+            + CONTENT.card_max_bytes
+            + CONTENT.mentions_max * (CONTENT.user_max_bytes + 2)
+            + 1_024
+        )
+        holds("the largest post fits a frame", post_max <= self.frame_max_bytes)
+        members = CONTENT.members_per_create_max * (CONTENT.user_max_bytes + 2)
+        holds("the largest create fits a frame", members + 16_384 <= self.frame_max_bytes)
+        holds(
+            "members_per_create_max <= array_max", CONTENT.members_per_create_max <= self.array_max
+        )
+        holds("a page fits the backlog", self.page_max_bytes <= self.backlog_max_bytes)
+
+
+@attrs.frozen
+class AuthConfig:
+    """Which tokens are believed. The host application issues them."""
+
+    secret: str | None = attrs.field(default=None, repr=False)
+    """HS256, at least 32 bytes. Without it ``serve`` makes one under the data directory."""
+    public_keys: tuple[str, ...] = ()
+    """Paths of PEM or JWK files for EdDSA, ES256 or RS256 tokens."""
+    audience: str = "groupd"
+    leeway_s: int = 10
+
+
+@attrs.frozen
+class Config:
+    """Everything that a groupd process can be told."""
+
+    listen: tuple[str, ...] = ("tcp://127.0.0.1:7400",)
+    """``tcp://HOST:PORT`` or ``unix:///PATH``."""
+    data: str = "groupd-data"
+    memory: bool = False
+    rate_limits: bool = True
+    """False lifts limits on rates and on connections per address; never quotas or sizes."""
+    link_url: str = "groupd://join/{code}"
+    """What ``share_link`` answers as ``url``; must contain ``{code}``."""
+    default_plan: str = "ordinary"
+    categories: tuple[str, ...] = ()
+    """The fixed list of group categories; empty takes any."""
+    log_level: str = "info"
+    auth: AuthConfig = attrs.field(factory=AuthConfig)
+    limits: Limits = attrs.field(factory=Limits)
+    plans: Mapping[str, Plan] = PLANS
+
+    def __attrs_post_init__(self) -> None:
+        if self.default_plan not in self.plans:
+            raise ConfigError(f"default_plan: no plan {self.default_plan!r} in plans")
+        if "{code}" not in self.link_url:
+            raise ConfigError("link_url: expected a URL with {code} in it")
