@@ -1,0 +1,1 @@
+"""The rules, pure: commands decide, events apply. No trio, clock, randomness or log in here."""

@@ -1,0 +1,87 @@
+"""The state of a user's account, and the events of its own log.
+
+Placement rules: what is shared between a user's groups is counted here (the quota of groups
+owned), because a limit has one owner. What happens in a group is that group's; the account only
+hears of it, by a reactor (``hearing.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, Self
+
+import attrs
+
+from groupd.domain import fields
+from groupd.domain.base import ACCOUNT, Event, Record
+from groupd.domain.exactly_once import RequestMemory
+from groupd.domain.stream import Stream
+
+HEARD_MAX: Final = 1_000
+"""Groups whose hearing is remembered. Fixed, since ``apply`` depends on it; a repeated hearing
+comes within moments, not after a thousand other groups."""
+
+
+@attrs.define
+class Account(Stream):
+    """An account. It needs no founding: every user has one from the start, empty."""
+
+    version: ClassVar[int] = 1
+
+    owned: dict[str, str | None] = attrs.field(factory=dict)
+    """Group -> its ``ref``: the groups that count against the quota."""
+    heard: dict[str, int] = attrs.field(factory=dict)
+    """Group -> the seq up to which the account has heard of it; the latest ``HEARD_MAX``."""
+
+    def dump(self, *, erasable: bool = True) -> Any:
+        """Give the state as plain values."""
+        return [
+            [self.seq, self.n, self.time_ms, self.memory.dump(erasable=erasable)],
+            list(self.owned.items()),
+            list(self.heard.items()),
+        ]
+
+    @classmethod
+    def load(cls, plain: Any) -> Self:
+        """Rebuild an account from ``dump``."""
+        head, owned, heard = plain
+        return cls(
+            seq=head[0],
+            n=head[1],
+            time_ms=head[2],
+            memory=RequestMemory.load(head[3]),
+            owned=dict(owned),
+            heard=dict(heard),
+        )
+
+
+@attrs.frozen
+class Owned(Event):
+    """The user owns one more group."""
+
+    kind = "owned"
+    stream_kind = ACCOUNT
+
+    group: str = fields.stored("group", "")
+    ref: str | None = None
+
+    def apply(self, state: Account, record: Record) -> None:
+        """Count it."""
+        state.owned[self.group] = self.ref
+
+    def receipt_value(self) -> str:
+        """Give the group that ``create`` answers with."""
+        return self.group
+
+
+@attrs.frozen
+class Disowned(Event):
+    """A group does not count any more: it is dissolved, or somebody else's."""
+
+    kind = "disowned"
+    stream_kind = ACCOUNT
+
+    group: str = fields.stored("group", "")
+
+    def apply(self, state: Account, record: Record) -> None:
+        """Free its place."""
+        state.owned.pop(self.group, None)

@@ -1,0 +1,334 @@
+"""The words that every rule is written in: Request, Command, Query, Event, Record, Context.
+
+Placement rules:
+- What a user may ask for is a ``Command`` (it may change a stream) or a ``Query`` (it may not).
+- Every choice that is made is an ``Event``. Its ``apply`` is deterministic and total and reads
+  no configuration, so that a replayed stream equals the live one.
+- Time, randomness and secrets come in through ``Context`` and leave as fields of events.
+- Nothing in here knows how bytes look (``wire``), where they lie (``storage``) or who runs it
+  (``engine``).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
+
+import attrs
+
+from groupd.config import Limits, Plan
+from groupd.domain.projection import Change, GroupCard
+from groupd.errors import Rejected
+
+if TYPE_CHECKING:
+    from groupd.domain.links import LinkKeys
+
+GROUP: Final = "group"
+ACCOUNT: Final = "account"
+SERVER: Final = ""
+"""The ``user`` of what the server does itself."""
+
+
+class StreamKey(NamedTuple):
+    """The name of a stream: one group, or one user's account, of one tenant."""
+
+    kind: str
+    tenant: str
+    key: str
+
+
+class Role(enum.IntEnum):
+    """A member's rank. Higher may do all that lower may."""
+
+    MEMBER = 1
+    ADMIN = 2
+    OWNER = 3
+
+    @classmethod
+    def of(cls, label: str) -> Role:
+        """Give the role of a stored name; one that a later version has made is a plain member."""
+        return cls.__members__.get(str(label).upper(), cls.MEMBER)
+
+    @property
+    def label(self) -> str:
+        """Give the role's name on the wire."""
+        return self.name.lower()
+
+
+class Audience(enum.IntEnum):
+    """Who may read a record. To everybody else among the members it shows as ``hidden``."""
+
+    MEMBERS = 0
+    ADMINS = 1
+
+
+@attrs.frozen
+class Identity:
+    """Who is asking: what a token said, or what an embedding program vouches for."""
+
+    user: str
+    tenant: str = ""
+    name: str = ""
+    picture: str = ""
+    plan: str = "ordinary"
+    gender: str = ""
+    birth_year: int | None = None
+    region: str = ""
+    scope: str = ""
+    expires_ms: int | None = None
+
+    @property
+    def account(self) -> StreamKey:
+        """Give the stream of this user's own account."""
+        return StreamKey(ACCOUNT, self.tenant, self.user)
+
+
+class Card(NamedTuple):
+    """What a decision needs to know of one older message. Kept outside the state hash."""
+
+    user: str
+    time_ms: int
+    kind: str
+    recalled: bool = False
+
+
+@attrs.frozen
+class Needs:
+    """What must be fetched before a command can be decided."""
+
+    messages: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
+
+
+NOTHING: Final = Needs()
+
+
+@attrs.define
+class Fetched:
+    """What was fetched for a batch of commands; ``apply`` keeps ``messages`` true."""
+
+    messages: dict[int, Card] = attrs.field(factory=dict)
+    groups: dict[str, GroupCard | None] = attrs.field(factory=dict)
+    refs: dict[str, GroupCard | None] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Rules:
+    """The configured part of the rules. Read by ``decide``, never by ``apply``."""
+
+    limits: Limits
+    plans: Mapping[str, Plan]
+    default_plan: str
+    categories: tuple[str, ...] = ()
+    link_url: str = "groupd://join/{code}"
+
+    def plan(self, name: str) -> Plan:
+        """Give the named plan; one that is configured no longer counts as the default."""
+        return self.plans.get(name) or self.plans[self.default_plan]
+
+
+@attrs.define
+class Context:
+    """What a decision may look at beside the stream's own state."""
+
+    stream: StreamKey
+    caller: Identity
+    now_ms: int
+    rules: Rules
+    links: LinkKeys
+    new_group: Callable[[], str]
+    fetched: Fetched
+    request_id: str = ""
+
+    def message(self, seq: int) -> Card | None:
+        """Give the message ``seq``, or None where there is none (or it was recalled)."""
+        card = self.fetched.messages.get(seq)
+        return card if card is not None and not card.recalled else None
+
+
+class Receipt(NamedTuple):
+    """What is remembered of a request that changed something; its result is made from this.
+
+    ``seq`` and ``time_ms`` are those of the first event that the request caused; ``value`` is
+    what else that event adds (see ``Event.receipt_value``).
+    """
+
+    request_hash: bytes
+    seq: int
+    time_ms: int
+    value: str | int | None
+
+
+class Request:
+    """Something a user asks for. Its fields are its parameters, checked in the constructor.
+
+    ``group`` and ``id`` are not fields: they say where a request goes and which intent it is,
+    and are the same for all. ``result`` maps each field of the answer to its type in the
+    published schema; a trailing ``?`` marks one that may be absent.
+    """
+
+    method: ClassVar[str]
+    cost: ClassVar[int] = 1
+    """Rate-limit units that one call takes."""
+    addressed: ClassVar[str] = GROUP
+    """``group``: the call names a group; ``account``: it goes to the caller's own account;
+    ``""``: to neither."""
+    takes_id: ClassVar[bool] = False
+    min_role: ClassVar[Role | None] = None
+    """The role that a caller needs in the group; None lets in whom the request itself lets in."""
+    result: ClassVar[Mapping[str, str]]
+    operator: ClassVar[bool] = False
+    """True where only the operator's own socket serves it."""
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any]) -> Self:
+        """Build the request from wire parameters; unknown ones are ignored.
+
+        Raises Rejected ``bad_request`` with the ``field`` at fault.
+        """
+        known = {}
+        for field in attrs.fields(cls):  # type: ignore[arg-type]
+            value = params.get(field.name)
+            if value is not None:
+                known[field.name] = value
+            elif field.default is attrs.NOTHING:
+                raise Rejected("bad_request", f"{field.name} is missing", field=field.name)
+        return cls(**known)
+
+    def params(self) -> dict[str, Any]:
+        """Give the parameters that differ from their defaults, in the order of the fields."""
+        given = {}
+        for field in attrs.fields(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if value != field.default:
+                given[field.name] = value
+        return given
+
+    def address(self, group: str | None, caller: Identity) -> StreamKey:
+        """Give the stream that this request goes to."""
+        if self.addressed == ACCOUNT:
+            return caller.account
+        if group is None:
+            raise Rejected("bad_request", "group is missing", field="group")
+        return StreamKey(GROUP, caller.tenant, group)
+
+
+class Query(Request):
+    """A request that changes nothing."""
+
+
+class LiveQuery(Query):
+    """A query of a stream's live state, answered by its actor between two commands."""
+
+    def ask(self, state: Any, context: Context) -> dict[str, Any]:
+        """Give the answer; raises Rejected."""
+        raise NotImplementedError
+
+
+@attrs.frozen
+class Unchanged:
+    """The decision that nothing needs to change: the answer, and no event."""
+
+    result: Mapping[str, Any]
+
+
+@attrs.frozen
+class Founding:
+    """The first events of a stream that does not exist yet, appended atomically with the rest."""
+
+    stream: StreamKey
+    events: Sequence[Event]
+
+
+class Command(Request):
+    """A request that may change a stream. ``decide`` is pure: it changes nothing itself."""
+
+    takes_id = True
+    min_role: ClassVar[Role | None] = Role.MEMBER
+    result: ClassVar[Mapping[str, str]] = {"seq": "seq"}
+
+    def needs(self, state: Any) -> Needs:
+        """Say what must be fetched before ``decide`` is called."""
+        return NOTHING
+
+    def decide(self, state: Any, context: Context) -> Decision:
+        """Give the events that follow, or ``Unchanged``; raises Rejected."""
+        raise NotImplementedError
+
+    def answer(self, receipt: Receipt, context: Context) -> dict[str, Any]:
+        """Make the result from what is remembered, so that a retry gets the same one."""
+        return {"seq": receipt.seq}
+
+
+class Event:
+    """Something that has happened. Its fields are stored under their names, for ever.
+
+    Fields are only added, with defaults; one that equals its default is not written.
+    """
+
+    kind: ClassVar[str]
+    stream_kind: ClassVar[str] = GROUP
+    audience: ClassVar[Audience] = Audience.MEMBERS
+    countable: ClassVar[bool] = False
+    """True where it counts as an unread message."""
+    followed: ClassVar[bool] = False
+    """True where reactors look at it."""
+
+    def apply(self, state: Any, record: Record) -> None:
+        """Change the state. Total: it never raises, whatever the state."""
+
+    def views(self, record: Record) -> Sequence[tuple[str, Audience | None]]:
+        """Say whose view of the stream this changes, and to what (None: they stop reading)."""
+        return ()
+
+    def project(self, record: Record) -> Sequence[Change]:
+        """Say what this changes in the index."""
+        return ()
+
+    def receipt_value(self) -> str | int | None:
+        """Give what a retry's answer needs of this event beside its seq and time."""
+        return None
+
+
+Decision: TypeAlias = "Sequence[Event | Founding] | Unchanged"
+
+
+@attrs.frozen
+class Unknown(Event):
+    """A stored event of a kind that this version does not know: kept, shown, applied as nothing."""
+
+    kind: str = ""  # type: ignore[misc]
+    fields: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Record:
+    """One stored event: a header that stays for ever and a body that may be erased.
+
+    ``header`` and ``body`` are encoded map entries as clients see them, each led by one byte
+    that counts its entries; ``wire/codec.py`` writes and reads them. The other fields up to
+    ``forget`` repeat the header, or are private to the server.
+    """
+
+    seq: int
+    time_ms: int
+    kind: str
+    user: str
+    request_id: str
+    audience: int
+    n: int
+    """Countable messages of the stream up to and with this record."""
+    forget: int
+    """How many of the oldest remembered request ids end with this record."""
+    followed: bool
+    header: bytes
+    salt: bytes
+    request_hash: bytes
+    body: bytes | None
+    """None once erased."""
+    inner: bytes
+    """SHA-256 over salt, request hash and body; outlives them."""
+    chain: bytes
+    """SHA-256 over the chain before, the header with its private part, and ``inner``."""

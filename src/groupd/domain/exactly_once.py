@@ -1,0 +1,105 @@
+"""What a stream remembers of the requests that changed it, in bounded memory (DESIGN section 4).
+
+An id is remembered for ``ids_window_ms`` and at most ``ids_max`` are. ``forgotten_ms`` is the
+newest time embedded in any id that was ever forgotten: an id at or below it might be a retry of a
+forgotten one, so it is refused as stale and never taken for new.
+
+How many ids are forgotten is a choice that depends on configured limits, so it is made when a
+record is (``overdue``) and stored in it (``Record.forget``); replaying reads no configuration.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from groupd.config import Limits
+from groupd.domain.base import Receipt
+from groupd.domain.fields import request_id_ms
+from groupd.errors import Rejected
+
+
+@attrs.define
+class RequestMemory:
+    """Remembered requests, oldest first. Keys are ``(user, id in lower case)``."""
+
+    receipts: dict[tuple[str, str], Receipt] = attrs.field(factory=dict)
+    forgotten_ms: int = 0
+
+    def recall(
+        self, user: str, request_id: str, request_hash: bytes, *, now_ms: int, limits: Limits
+    ) -> Receipt | None:
+        """Give what is remembered of this request, or None where it is new.
+
+        Raises Rejected ``conflict {id_reused}`` for other content under the same id, and
+        ``stale_id`` for an id that is too old, or too far ahead, to be told from a duplicate.
+        """
+        receipt = self.receipts.get(_key(user, request_id))
+        if receipt is not None:
+            # An erased record has lost its hash, and with it the means to tell the contents apart.
+            if receipt.request_hash not in (request_hash, b""):
+                raise Rejected(
+                    "conflict",
+                    "this request id was used before, with other content",
+                    reason="id_reused",
+                )
+            return receipt
+        time_ms = request_id_ms(request_id)
+        oldest_ms = max(self.forgotten_ms, now_ms - limits.ids_window_ms) + 1
+        if time_ms < oldest_ms or time_ms > now_ms + limits.ids_ahead_ms:
+            raise Rejected(
+                "stale_id",
+                "this request id is too old or too far ahead; make a new one on the server's clock",
+                time_ms=now_ms,
+                oldest_ms=oldest_ms,
+            )
+        return None
+
+    def overdue(self, now_ms: int, limits: Limits) -> int:
+        """Say how many of the oldest are to be forgotten as of now. At most two at once.
+
+        Two, because a record adds at most one: so the memory shrinks to its bound again after
+        the bound was lowered, and no record has to forget many.
+        """
+        excess = len(self.receipts) + 1 - limits.ids_max
+        if excess > 0:
+            return min(excess, 2)
+        count = 0
+        for receipt in self.receipts.values():
+            if count == 2 or receipt.time_ms > now_ms - limits.ids_window_ms:
+                break
+            count += 1
+        return count
+
+    def remember(self, user: str, request_id: str, receipt: Receipt) -> None:
+        """Keep the receipt of a request's first event; further events change nothing."""
+        self.receipts.setdefault(_key(user, request_id), receipt)
+
+    def forget(self, count: int) -> None:
+        """Drop the ``count`` oldest."""
+        for key in list(islice(self.receipts, count)) if count else ():
+            del self.receipts[key]
+            self.forgotten_ms = max(self.forgotten_ms, request_id_ms(key[1]))
+
+    def dump(self, *, erasable: bool = True) -> list[Any]:
+        """Give it as plain values; without the erasable ones, request hashes are left out."""
+        return [
+            self.forgotten_ms,
+            [
+                [*key, *(value if erasable else value._replace(request_hash=b""))]
+                for key, value in self.receipts.items()
+            ],
+        ]
+
+    @classmethod
+    def load(cls, plain: Any) -> RequestMemory:
+        """Rebuild it from ``dump``."""
+        forgotten_ms, rows = plain
+        return cls({(row[0], row[1]): Receipt(*row[2:]) for row in rows}, forgotten_ms)
+
+
+def _key(user: str, request_id: str) -> tuple[str, str]:
+    # A UUID is the same in either case, and what a client keeps it in may change the case.
+    return user, request_id.lower()

@@ -1,0 +1,324 @@
+"""Fields of requests: each checks its value in the constructor and carries its published type.
+
+A field function gives an ``attrs.field`` whose converter checks, and where the contract says so
+normalizes, the value; so a request that exists is valid. A wrong value raises Rejected
+``bad_request`` with the ``field`` at fault. ``metadata["type"]`` is what ``proto/schema.json``
+shows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from unicodedata import combining, normalize
+
+import attrs
+
+from groupd.config import CONTENT
+from groupd.errors import Rejected
+
+INT_MAX: Final = 2**53 - 1
+"""The largest integer that every client can hold."""
+
+_FORBIDDEN_IN_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# Names stand in lists beside others: line breaks and direction overrides would reach over them.
+_FORBIDDEN_IN_NAME: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# A mark is sorted by comparing it with every mark before it in its run, so a long run makes NFC
+# quadratic: 2 s for one frame. The bound is that of the Stream-Safe Text Format (UAX #15).
+_MARKS: Final = "".join(char for char in map(chr, range(0x300, 0x1F000)) if combining(char))
+_TOO_MANY_MARKS: Final = re.compile(f"[{_MARKS}]{{31}}")
+_UUID7: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+class _Required:
+    """Marks a field without a default."""
+
+
+REQUIRED: Final = _Required()
+
+
+def refuse(field: str, why: str) -> Rejected:
+    """Make the error for a bad parameter."""
+    return Rejected("bad_request", f"{field}: {why}", field=field)
+
+
+def _make(check: Callable[[Any, str], Any], shown: str, default: Any, **schema: Any) -> Any:
+    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
+        # A default needs no check, and None stands for "not given".
+        if value is field.default or (value is None and field.default is None):
+            return value
+        return check(value, field.name)
+
+    return attrs.field(
+        default=attrs.NOTHING if default is REQUIRED else default,
+        converter=attrs.Converter(convert, takes_field=True),
+        metadata={"type": shown, **schema},
+    )
+
+
+# --- checks: value, field name -> value
+
+
+def _string(value: Any, field: str) -> str:
+    if type(value) is not str:
+        raise refuse(field, "expected a string")
+    return value
+
+
+def _composed(text: str, field: str) -> str:
+    if _TOO_MANY_MARKS.search(text):
+        raise refuse(field, "expected at most 30 combining marks in a row")
+    return normalize("NFC", text)
+
+
+def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
+    """Check a text and give it in NFC. White space stays as it is."""
+    text = _string(value, field)
+    if not (text.isascii() and text.isprintable()):
+        text = _composed(text, field)
+        if _FORBIDDEN_IN_TEXT.search(text):
+            raise refuse(field, "control characters are not allowed")
+    if len(text) > max_chars:
+        raise refuse(field, f"expected at most {max_chars} characters, got {len(text)}")
+    if min_chars and not text.strip():
+        raise refuse(field, "is empty")
+    return text
+
+
+def clean_name(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
+    """Check a name of one line and give it in NFC, trimmed."""
+    name = _composed(_string(value, field), field).strip()
+    if _FORBIDDEN_IN_NAME.search(name):
+        raise refuse(field, "control characters and line breaks are not allowed")
+    if len(name) > max_chars:
+        raise refuse(field, f"expected at most {max_chars} characters, got {len(name)}")
+    if len(name) < min_chars:
+        raise refuse(field, "is empty")
+    return name
+
+
+def clean_user(value: Any, field: str) -> str:
+    """Check a user id: the host's own, 1 to 64 bytes."""
+    if type(value) is not str:
+        raise refuse(field, "expected a user id, a string")
+    if not 1 <= len(value.encode("utf-8", "replace")) <= CONTENT.user_max_bytes:
+        raise refuse(field, f"a user id has 1 to {CONTENT.user_max_bytes} bytes")
+    if _FORBIDDEN_IN_NAME.search(value) or value == "*":
+        raise refuse(field, "not a user id")
+    return value
+
+
+def clean_group(value: Any, field: str) -> str:
+    """Check the shape of a group id, or of another key of a page."""
+    if type(value) is not str or len(value) > CONTENT.ref_max or _FORBIDDEN_IN_NAME.search(value):
+        raise refuse(field, "expected a group id, a string")
+    return value
+
+
+def clean_int(value: Any, field: str, *, low: int = 0, high: int = INT_MAX) -> int:
+    """Check an integer; booleans are none."""
+    if type(value) is not int:
+        raise refuse(field, "expected an integer")
+    if not low <= value <= high:
+        raise refuse(field, f"expected {low} to {high}")
+    return value
+
+
+def clean_value(value: Any, field: str, depth: int = CONTENT.value_depth_max) -> Any:
+    """Check a value of the host's own, of any shape: finite, and not too deep."""
+    if value is None or type(value) is bool:
+        return value
+    if type(value) is int:
+        return clean_int(value, field, low=-INT_MAX)
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise refuse(field, "expected a finite number")
+        return value
+    if type(value) is str:
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise refuse(field, "lone surrogates are not allowed")
+        return value
+    if depth == 0:
+        raise refuse(field, f"expected at most {CONTENT.value_depth_max} levels")
+    if isinstance(value, dict):
+        if not all(type(key) is str for key in value):
+            raise refuse(field, "expected strings as the keys of maps")
+        return {
+            clean_value(key, field): clean_value(item, field, depth - 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return tuple(clean_value(item, field, depth - 1) for item in value)
+    raise refuse(field, "binary values and extension types are not allowed")
+
+
+def ordered(value: Any) -> Any:
+    """Give a checked value with the keys of all its maps sorted: what it says, in one form."""
+    if isinstance(value, Mapping):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return tuple(map(ordered, value))
+    return value
+
+
+def same(value: Any, other: Any) -> bool:
+    """Say whether two checked values are the same to a client, to whom 1 and true are not."""
+    return repr(ordered(value)) == repr(ordered(other))
+
+
+def size_of(value: Any) -> int:
+    """Estimate from above how many bytes a checked value takes in MessagePack."""
+    if isinstance(value, str):
+        return len(value.encode()) + 5
+    if isinstance(value, dict):
+        return 5 + sum(size_of(key) + size_of(item) for key, item in value.items())
+    if isinstance(value, tuple):
+        return 5 + sum(map(size_of, value))
+    return 9
+
+
+def request_id_ms(value: Any) -> int:
+    """Check a request id, a UUIDv7 in its 36-character form; give the time embedded in it."""
+    if type(value) is not str or not _UUID7.fullmatch(value):
+        raise refuse("id", "expected a UUIDv7 in its 36-character form")
+    return int(value[:8] + value[9:13], 16)
+
+
+# --- fields
+
+
+def text(max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1) -> Any:
+    """Make a field for text of several lines."""
+
+    def check(value: Any, field: str) -> str:
+        return clean_text(value, field, max_chars=max_chars, min_chars=min_chars)
+
+    return _make(check, "text", default, min=min_chars, max=max_chars)
+
+
+def name(max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1) -> Any:
+    """Make a field for a name or label of one line."""
+
+    def check(value: Any, field: str) -> str:
+        return clean_name(value, field, max_chars=max_chars, min_chars=min_chars)
+
+    return _make(check, "string", default, min=min_chars, max=max_chars)
+
+
+def choice(*options: str, default: Any = REQUIRED) -> Any:
+    """Make a field for one of some words."""
+
+    def check(value: Any, field: str) -> str:
+        if type(value) is not str or value not in options:
+            raise refuse(field, f"expected one of {', '.join(options)}")
+        return value
+
+    return _make(check, "enum", default, options=list(options))
+
+
+def integer(*, low: int = 0, high: int = INT_MAX, default: Any = REQUIRED) -> Any:
+    """Make a field for an integer."""
+
+    def check(value: Any, field: str) -> int:
+        return clean_int(value, field, low=low, high=high)
+
+    return _make(check, "integer", default, min=low, max=high)
+
+
+def seq(*, default: Any = REQUIRED, low: int = 1) -> Any:
+    """Make a field for a seq."""
+
+    def check(value: Any, field: str) -> int:
+        return clean_int(value, field, low=low)
+
+    return _make(check, "seq", default, min=low)
+
+
+def boolean(*, default: Any = REQUIRED) -> Any:
+    """Make a field for true or false."""
+
+    def check(value: Any, field: str) -> bool:
+        if type(value) is not bool:
+            raise refuse(field, "expected true or false")
+        return value
+
+    return _make(check, "boolean", default)
+
+
+def user(*, default: Any = REQUIRED) -> Any:
+    """Make a field for a user id."""
+    return _make(clean_user, "user", default, min=1, max_bytes=CONTENT.user_max_bytes)
+
+
+def users(max_count: int, *, default: Any = REQUIRED) -> Any:
+    """Make a field for a list of users; repeated ones count once."""
+
+    def check(value: Any, field: str) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise refuse(field, "expected a list of user ids")
+        if len(value) > max_count:
+            raise refuse(field, f"expected at most {max_count} users, got {len(value)}")
+        return tuple(dict.fromkeys(clean_user(item, field) for item in value))
+
+    return _make(check, "list[user]", default, max=max_count)
+
+
+def group(*, default: Any = REQUIRED) -> Any:
+    """Make a field for a group id, where it is a parameter like others."""
+    return _make(clean_group, "group", default)
+
+
+def value_map(max_bytes: int, *, shown: str = "map", default: Any = REQUIRED) -> Any:
+    """Make a field for a map of the host's own."""
+
+    def check(value: Any, field: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise refuse(field, "expected a map")
+        checked: dict[str, Any] = clean_value(value, field)
+        if size_of(checked) > max_bytes:
+            raise Rejected(
+                "too_large", f"{field}: expected at most {max_bytes} bytes", limit_bytes=max_bytes
+            )
+        return checked
+
+    return _make(check, shown, default, max_bytes=max_bytes)
+
+
+def custom(
+    check: Callable[[Any, str], Any], shown: str, *, default: Any = REQUIRED, **schema: Any
+) -> Any:
+    """Make a field with a check of its own."""
+    return _make(check, shown, default, **schema)
+
+
+def stored(shown: str, default: Any, **schema: Any) -> Any:
+    """Make a field of an event: its published type, and the default that is not written."""
+    return attrs.field(default=default, metadata={"type": shown, **schema})
+
+
+def location_of(value: Any, field: str) -> dict[str, float]:
+    """Check a place: ``{lat, lon}`` in degrees (WGS 84)."""
+    if not isinstance(value, dict):
+        raise refuse(field, "expected a map with lat and lon")
+    place = {}
+    for key, bound in (("lat", 90.0), ("lon", 180.0)):
+        number: Any = value.get(key)
+        if type(number) not in (int, float) or not -bound <= number <= bound:
+            raise refuse(field, f"{key}: expected a number from {-bound:g} to {bound:g}")
+        place[key] = float(number)
+    return place
+
+
+def groups_upto(value: Any, field: str) -> dict[str, int]:
+    """Check a map of group -> seq."""
+    if not isinstance(value, dict):
+        raise refuse(field, "expected a map of group to seq")
+    if len(value) > CONTENT.sync_groups_max:
+        raise refuse(field, f"expected at most {CONTENT.sync_groups_max} groups, got {len(value)}")
+    return {clean_group(key, field): clean_int(item, field) for key, item in value.items()}

@@ -1,0 +1,77 @@
+"""What every stream's state has in common: its head, and the requests that it remembers.
+
+Placement rules: what is true of groups and accounts alike stands here; the engine runs streams and
+knows no more of them than this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar, Self
+
+import attrs
+import msgpack
+
+from groupd.domain.base import Command, Context, Decision, Event, Query, Receipt, Record
+from groupd.domain.exactly_once import RequestMemory
+
+
+@attrs.define
+class Stream:
+    """The state of one stream: the sum of its records, and nothing else."""
+
+    version: ClassVar[int]
+    """Of the snapshot's layout; another one means a full replay."""
+
+    seq: int = 0
+    n: int = 0
+    time_ms: int = 0
+    memory: RequestMemory = attrs.field(factory=RequestMemory)
+
+    def apply(self, record: Record, event: Event) -> None:
+        """Take in one more record. Total and deterministic."""
+        self.seq = record.seq
+        self.n = record.n
+        self.time_ms = record.time_ms
+        if record.forget:
+            self.memory.forget(record.forget)
+        if record.request_id:
+            self.memory.remember(
+                record.user,
+                record.request_id,
+                Receipt(record.request_hash, record.seq, record.time_ms, event.receipt_value()),
+            )
+        event.apply(self, record)
+
+    def guard(self, request: Command | Query, context: Context) -> None:
+        """Check what is true of all requests of a sort, before they decide. Raises Rejected."""
+
+    def decide(self, command: Command, context: Context) -> Decision:
+        """Give the events that follow from a command; raises Rejected."""
+        self.guard(command, context)
+        return command.decide(self, context)
+
+    def wake(self, now_ms: int) -> list[Event]:
+        """Give the events that are due by now. They are the server's own."""
+        return []
+
+    def deadline_ms(self) -> int | None:
+        """Give the time at which ``wake`` has something to do, or None."""
+        return None
+
+    def dump(self, *, erasable: bool = True) -> Any:
+        """Give the state as plain values; ``load`` reverses it.
+
+        Without ``erasable``, what erasing a record takes away is left out.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, plain: Any) -> Self:
+        """Rebuild a state from ``dump``, whose tuples may have become lists on the way."""
+        raise NotImplementedError
+
+    def hash(self) -> bytes:
+        """Hash the state: equal for a live stream and its replay, whatever has been erased."""
+        packed: bytes = msgpack.packb(self.dump(erasable=False))
+        return hashlib.sha256(packed).digest()
