@@ -1,0 +1,1 @@
+"""Bytes <-> values, pure: the framing of messages and the encoding of events."""
