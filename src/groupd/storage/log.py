@@ -1,0 +1,336 @@
+"""The async front of a store: what the engine awaits.
+
+Placement rules:
+- ``Rounds`` decides what is done next and what befell it. It is synchronous, knows no task and no
+  thread, and is what tests drive step by step.
+- ``ThreadedLog`` only carries: jobs to the one thread that has the store, and finished jobs back,
+  with one wake-up of trio for a whole round or batch.
+- ``InlineLog`` is the same front without a thread: for memory, for the simulation, and for tests
+  whose clock jumps (a clock jumps while a thread works).
+
+There is no timer in it. While one round is being fsynced, the next one gathers: that is all the
+group commit there is.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+
+from groupd.errors import LogBroken, LogUnavailable
+from groupd.storage.port import Append, AppendAll, Store, Write
+
+T = TypeVar("T")
+
+ROUND_MAX: Final = 512
+"""Writes that share one transaction at most."""
+READS_MAX: Final = 32
+"""Reads between two rounds at most, while writes are waiting."""
+IDLE_CHECKPOINT_S: Final = 1.0
+"""Rest after a write, after which the write-ahead log is moved to its place and what was erased
+is wiped. A busy store does so by the size of that log."""
+CLOSE_MAX_S: Final = 30.0
+"""How long closing waits for a disk that does not answer."""
+
+CLOSED: Final = "the log is closed"
+
+
+class Log(ABC):
+    """Where the engine keeps its records."""
+
+    id: str
+    """The store's."""
+
+    async def append(self, *appends: Append) -> None:
+        """Make appends to different streams durable, all of them or none.
+
+        Raises LogConflict or LogUnavailable when nothing was written, LogBroken when nobody knows.
+        It is never abandoned: cancellation has no effect before the outcome is known.
+        """
+        await self.write(AppendAll(appends))
+
+    @abstractmethod
+    async def write(self, write: Write) -> None:
+        """Do one write. Raises as ``append`` does, and like it is not abandoned."""
+
+    @abstractmethod
+    async def read(self, query: Callable[[Store], T]) -> T:
+        """Call ``query`` with the store, between rounds, and give what it gives.
+
+        It must not keep the store, nor an iterator of it. It may be cancelled: the query is then
+        done for nobody, or not at all.
+        """
+
+
+class InlineLog(Log):
+    """A log that does everything at once, in the calling task, and never suspends it."""
+
+    def __init__(self, store: Store) -> None:
+        """Take over an open store."""
+        self.id = store.id
+        self._store = store
+        self._closed = False
+
+    async def write(self, write: Write) -> None:
+        """Do one write in a round of its own."""
+        self._check_open()
+        (outcome,) = self._store.commit((write,))
+        if outcome is not None:
+            raise outcome
+
+    async def read(self, query: Callable[[Store], T]) -> T:
+        """Call ``query`` with the store."""
+        self._check_open()
+        return query(self._store)
+
+    def close(self) -> None:
+        """Refuse new work and close the store."""
+        self._closed = True
+        self._store.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogUnavailable(CLOSED)
+
+
+@attrs.define(eq=False)
+class Job:
+    """Something that a task waits for."""
+
+    work: Write | Callable[[Store], Any]
+    task: trio.lowlevel.Task | None = None
+    """None once nobody waits any more. Belongs to trio's thread."""
+    result: Any = None
+    error: BaseException | None = None
+
+
+@attrs.define(eq=False)
+class Rounds:
+    """What waits for a store, and the order in which it is done."""
+
+    store: Store
+    _writes: deque[Job] = attrs.field(factory=deque, init=False)
+    _reads: deque[Job] = attrs.field(factory=deque, init=False)
+    _read_next: bool = attrs.field(default=True, init=False)
+    _broken: str | None = attrs.field(default=None, init=False)
+    wants_checkpoint: bool = attrs.field(default=False, init=False)
+    """True where something was written since the last checkpoint."""
+
+    @property
+    def busy(self) -> bool:
+        """Say whether anything is waiting."""
+        return bool(self._writes or self._reads)
+
+    def add(self, job: Job) -> None:
+        """Queue a job behind those of its kind."""
+        (self._reads if callable(job.work) else self._writes).append(job)
+
+    def step(self) -> Sequence[Job]:
+        """Do a batch of reads or a round of writes, whichever was not done last; give its jobs.
+
+        So neither kind starves the other.
+        """
+        if self._reads and (self._read_next or not self._writes):
+            self._read_next = False
+            jobs = [self._reads.popleft() for _ in range(min(READS_MAX, len(self._reads)))]
+            for job in jobs:
+                self._read(job)
+        else:
+            self._read_next = True
+            jobs = [self._writes.popleft() for _ in range(min(ROUND_MAX, len(self._writes)))]
+            self._commit(jobs)
+        return jobs
+
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        if self._broken is None:
+            self.wants_checkpoint = True
+            try:
+                outcomes = self.store.commit([job.work for job in jobs])  # type: ignore[misc]
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    job.error = outcome
+            except BaseException as error:
+                # Whatever it was, the waiting tasks must hear of it, and none may go on.
+                self._break(error)
+        if self._broken is not None:
+            for job in jobs:
+                job.error = LogBroken(self._broken)
+
+    def _read(self, job: Job) -> None:
+        assert callable(job.work)
+        if self._broken is not None:
+            job.error = LogBroken(self._broken)
+            return
+        try:
+            job.result = job.work(self.store)
+        except BaseException as error:
+            # It is the caller's query, and the error belongs to the caller.
+            job.error = error
+            if isinstance(error, LogBroken):
+                self._break(error)
+
+    def checkpoint(self) -> None:
+        """Checkpoint after a rest."""
+        self.wants_checkpoint = False
+        if self._broken is None:
+            try:
+                self.store.checkpoint()
+            except LogUnavailable:
+                self.wants_checkpoint = True  # The disk is full; after the next rest, perhaps.
+            except LogBroken as error:
+                self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        self._broken = str(error) if isinstance(error, LogBroken) else repr(error)
+
+
+class ThreadedLog(Log):
+    """A log whose store lives in one thread of its own: opened, used and closed there."""
+
+    def __init__(self, make_store: Callable[[], Store]) -> None:
+        """Prepare; ``open`` starts the thread."""
+        self._make_store = make_store
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._done = trio.Event()
+        self._close_error: BaseException | None = None
+
+    async def open(self) -> None:
+        """Start the thread and wait until it has the store.
+
+        Raises what ``make_store`` raises. Cancellation has no effect before that.
+        """
+        self._token = trio.lowlevel.current_trio_token()
+        opening = Job(lambda store: store.id, trio.lowlevel.current_task())
+        self._thread = threading.Thread(
+            target=self._run, args=(opening,), name="groupd store", daemon=True
+        )
+        self._thread.start()
+        self.id = await self._outcome(opening, abandon=False)
+
+    async def write(self, write: Write) -> None:
+        """Do one write in the next round."""
+        await self._do(Job(write, trio.lowlevel.current_task()), abandon=False)
+
+    async def read(self, query: Callable[[Store], T]) -> T:
+        """Call ``query`` in the store's thread."""
+        job = Job(query, trio.lowlevel.current_task())
+        result: T = await self._do(job, abandon=True)
+        return result
+
+    async def close(self) -> None:
+        """Refuse new work, finish what is queued, close the store, and join the thread.
+
+        Cancellation does not shorten it; a disk that does not answer within ``CLOSE_MAX_S`` is
+        left to the end of the process. Raises LogBroken then, or what closing the store raised.
+        """
+        self._closed = True
+        self._jobs.put(None)
+        with trio.move_on_after(CLOSE_MAX_S, shield=True):
+            await self._done.wait()
+            self._thread.join()  # It has nothing left to do but end.
+        if not self._done.is_set():
+            raise LogBroken(f"the store did not close within {CLOSE_MAX_S} s")
+        if self._close_error is not None:
+            raise self._close_error
+
+    async def _do(self, job: Job, *, abandon: bool) -> Any:
+        if self._closed:
+            raise LogUnavailable(CLOSED)
+        self._jobs.put(job)
+        return await self._outcome(job, abandon=abandon)
+
+    async def _outcome(self, job: Job, *, abandon: bool) -> Any:
+        def abort(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+            if not abandon:
+                return trio.lowlevel.Abort.FAILED
+            job.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    # --- in the thread
+
+    def _run(self, opening: Job) -> None:
+        try:
+            store = self._make_store()
+            opening.result = store.id
+        except BaseException as error:
+            opening.error = error
+            self._hand_back([opening])
+            return
+        self._hand_back([opening])
+        rounds = Rounds(store)
+        try:
+            while self._gather(rounds):
+                self._hand_back(rounds.step())
+            while rounds.busy:
+                self._hand_back(rounds.step())
+        finally:
+            self._close_store(store)
+
+    def _gather(self, rounds: Rounds) -> bool:
+        """Move what has come to ``rounds``, waiting if there is nothing; False means the end."""
+        while not rounds.busy or not self._jobs.empty():
+            try:
+                rest_s = IDLE_CHECKPOINT_S if rounds.wants_checkpoint else None
+                job = self._jobs.get(timeout=rest_s)
+            except queue.Empty:
+                rounds.checkpoint()
+                continue
+            if job is None:
+                return False
+            rounds.add(job)
+        return True
+
+    def _close_store(self, store: Store) -> None:
+        try:
+            store.close()
+        except BaseException as error:
+            self._close_error = error
+        self._call(self._done.set)
+
+    def _hand_back(self, jobs: Sequence[Job]) -> None:
+        self._call(lambda: _wake(jobs))
+
+    def _call(self, function: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):  # Nobody is left to hear it then.
+            self._token.run_sync_soon(function)
+
+
+def _wake(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.task is not None:
+            trio.lowlevel.reschedule(job.task)
+
+
+@asynccontextmanager
+async def open_log(make_store: Callable[[], Store], *, threaded: bool) -> AsyncIterator[Log]:
+    """Open a store behind a log, and close both at the end of the block.
+
+    Raises what ``make_store`` raises. At the end new work is refused with LogUnavailable, what
+    was queued is finished, and the store is closed, also where the block was cancelled.
+    """
+    if threaded:
+        log = ThreadedLog(make_store)
+        await log.open()
+        try:
+            yield log
+        finally:
+            await log.close()
+    else:
+        inline = InlineLog(make_store())
+        try:
+            yield inline
+        finally:
+            inline.close()

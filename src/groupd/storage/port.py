@@ -1,0 +1,289 @@
+"""The port between the engine and whatever keeps its records.
+
+A ``Store`` is synchronous and knows no task and no thread: it commits one *round* (all writes that
+were waiting) in one transaction, and answers reads between rounds. ``storage/log.py`` puts an
+async front on it, with a writer thread for real files and without one for memory and simulation.
+So the logic of a round can be driven step by step by a test.
+
+Records are opaque here except for the columns that reads need. The index (memberships, cards,
+mentions, cursors) is written in the same transaction as the records it is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from groupd.domain.base import Record, StreamKey
+from groupd.domain.projection import Change, GroupCard, MemberRow, Membership, Numbers
+from groupd.errors import LogError
+
+FORMAT = 1
+"""The number of the stored format. A store of a higher one is refused."""
+
+
+@attrs.frozen
+class Append:
+    """New records of one stream, and all that must become true together with them."""
+
+    stream: StreamKey
+    after_seq: int
+    """The head that the writer has seen; another one is a ``LogConflict``."""
+    records: Sequence[Record]
+    """Gapless from ``after_seq + 1``."""
+    changes: Sequence[Change] = ()
+    deadline_ms: int | None = None
+    """The stream's next deadline from now on; None for none."""
+    erase: Sequence[int] = ()
+    """Seqs whose bodies, salts and request hashes go, and with them the mentions made there."""
+
+    def __attrs_post_init__(self) -> None:
+        count = len(self.records)
+        # A stream begins with a record, so that every stream there is has a head.
+        assert count or self.after_seq, self.stream
+        assert not count or (
+            self.records[0].seq == self.after_seq + 1
+            and self.records[-1].seq == self.after_seq + count
+        ), self.stream
+
+
+@attrs.frozen
+class AppendAll:
+    """Appends to one or two streams that take effect together or not at all."""
+
+    appends: Sequence[Append]
+
+    def __attrs_post_init__(self) -> None:
+        streams = {append.stream for append in self.appends}
+        assert len(streams) == len(self.appends), streams
+
+
+@attrs.frozen
+class PutSnapshot:
+    """The state of a stream as of ``seq``; replaces the one before.
+
+    A LogConflict where there is no such stream.
+    """
+
+    stream: StreamKey
+    seq: int
+    version: int
+    state: bytes
+
+
+@attrs.frozen
+class AdvanceCursor:
+    """A member has read up to ``seq``. Lower values than the stored one change nothing.
+
+    A LogConflict where there is no such stream.
+    """
+
+    stream: StreamKey
+    user: str
+    seq: int
+
+
+@attrs.frozen
+class PutPosition:
+    """The reactor ``name`` has handled all up to ``position``."""
+
+    name: str
+    position: int
+
+
+Write: TypeAlias = AppendAll | PutSnapshot | AdvanceCursor | PutPosition
+Outcome: TypeAlias = LogError | None
+"""None: done and durable. LogConflict or LogUnavailable: nothing of this write was done."""
+
+
+@attrs.frozen
+class Head:
+    """Where a stream's log ends."""
+
+    seq: int
+    n: int
+    time_ms: int
+    chain: bytes
+    deadline_ms: int | None
+
+
+@attrs.frozen
+class Snapshot:
+    """A stored state."""
+
+    seq: int
+    version: int
+    state: bytes
+
+
+@attrs.frozen
+class Slice:
+    """A piece of a stream's log. ``more`` says that the direction asked for has further records."""
+
+    records: Sequence[Record]
+    more: bool
+
+
+@attrs.frozen
+class Followed:
+    """A record with its place in the store's global order."""
+
+    position: int
+    stream: StreamKey
+    record: Record
+
+
+@attrs.frozen
+class Problem:
+    """Something that ``verify`` found wrong. ``seq`` 0 means the stream as a whole."""
+
+    stream: StreamKey
+    seq: int
+    what: str
+
+
+class Store(Protocol):
+    """Keeps streams of records, their index, and a few registers.
+
+    Any method may raise LogCorrupt or LogBroken. ``commit`` reports what befell each write and
+    raises LogBroken only when the outcome of the round is unknown. After one LogBroken every
+    method but ``close`` raises it; after ``close`` every other one raises LogUnavailable.
+    """
+
+    id: str
+    """Made with the store; another one after a restore from backup."""
+
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Make a round of writes durable, in order, in one transaction.
+
+        Conflicts (a head that is not ``after_seq``, a founding of a stream that exists, a ``ref``
+        that another live group of the tenant has) are tested before anything of that write is
+        written, against the state that the earlier writes of the round leave. A failed write
+        fails alone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Checkpoint and let go of the files. Closing twice is not an error."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Move what is in a write-ahead log to its final place, and wipe the rest.
+
+        After it no file holds what was erased. Raises LogUnavailable where the disk is full.
+        """
+        ...
+
+    # --- streams
+
+    def head(self, stream: StreamKey) -> Head | None:
+        """Give the end of a stream, or None where it does not exist."""
+        ...
+
+    def read(
+        self, stream: StreamKey, after: int, limit: int, max_bytes: int | None = None
+    ) -> Slice:
+        """Give up to ``limit`` records with ``seq > after``, in order.
+
+        With ``max_bytes`` (of headers and bodies), as many as fit, and at least one.
+        """
+        ...
+
+    def read_back(
+        self, stream: StreamKey, before: int, limit: int, floor: int, max_bytes: int | None = None
+    ) -> Slice:
+        """Give up to ``limit`` records with ``floor <= seq < before``, the newest.
+
+        They are in rising order.
+        """
+        ...
+
+    def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
+        """Give those of the records that exist, in rising order."""
+        ...
+
+    def streams(self, after: StreamKey | None, limit: int) -> Sequence[StreamKey]:
+        """List the streams in the order of their keys."""
+        ...
+
+    def snapshot(self, stream: StreamKey) -> Snapshot | None:
+        """Give the newest stored state."""
+        ...
+
+    # --- deadlines and the global order
+
+    def due(self, until_ms: int, limit: int) -> Sequence[StreamKey]:
+        """List streams whose deadline is at or before ``until_ms``, the earliest first."""
+        ...
+
+    def next_deadline_ms(self) -> int | None:
+        """Give the earliest deadline of all."""
+        ...
+
+    def position(self, name: str) -> int:
+        """Give how far a reactor has come; 0 for a new one."""
+        ...
+
+    def followed(self, after: int, limit: int) -> Sequence[Followed]:
+        """List records with ``followed`` set, of all streams, in the global order."""
+        ...
+
+    # --- the index
+
+    def group(self, tenant: str, group: str) -> GroupCard | None:
+        """Give a group's card."""
+        ...
+
+    def group_of_ref(self, tenant: str, ref: str) -> GroupCard | None:
+        """Give the live group that has this ``ref``."""
+        ...
+
+    def membership(self, tenant: str, user: str, group: str) -> Membership | None:
+        """Give one user's place in one group."""
+        ...
+
+    def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
+        """List a user's groups that are not dissolved, by group, those ``> after``."""
+        ...
+
+    def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
+        """Give the numbers for each group in ``upto`` (group -> head) that the user is in.
+
+        unread = n(head) - n(max(joined_seq, cursor, own last message)), where ``n`` is the count
+        in the records (DESIGN section 3.10); mentions are those after the same point, not by the
+        user. ``read`` is the cursor, and at least ``joined_seq`` and the own last message. Only
+        what is at or before the head given counts: a point beyond it is taken as that head.
+        """
+        ...
+
+    def members(self, tenant: str, group: str, after: str, limit: int) -> Sequence[MemberRow]:
+        """List a group's members by user id, those ``> after``."""
+        ...
+
+    def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
+        """Give those of ``users`` that share a live group with ``user``, or are that user.
+
+        ``name`` is the one from their latest joining of a group that both are in, so that nobody
+        learns a name from a group that they are not in. Role and time are 0. By user id.
+        """
+        ...
+
+    def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
+        """Give the read cursors of a group, for export and for tests."""
+        ...
+
+    def dump_index(self) -> Iterator[tuple[object, ...]]:
+        """Give the whole index as plain rows, to compare two of them. Cursors are not in it.
+
+        ``("card", tenant, group, name, picture, owner, ref, dissolved, discoverable)``,
+        ``("member", tenant, group, user, role, name, joined_ms, joined_seq, floor)``,
+        ``("mention", tenant, group, seq, user)``, ``("spoke", tenant, group, user, seq)``,
+        in this order, each kind sorted.
+        """
+        ...
+
+    def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
+        """Throw the index away and make it again from all records; gives how many were read."""
+        ...

@@ -1,0 +1,392 @@
+"""The store on disk: one SQLite file, one transaction per round, fsynced before it is answered.
+
+Reading order: ``sqlite_schema.py`` says what lies where, ``sqlite_file.py`` what a transaction and
+an error are, ``sqlite_index.py`` keeps the index, and this file is the ``Store`` on top.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from groupd.domain.base import GROUP, Record, StreamKey
+from groupd.domain.projection import Change, GroupCard, MemberRow, Membership, Numbers
+from groupd.errors import LogConflict, LogCorrupt, LogUnavailable
+from groupd.storage.index import Fold, taken_ref
+from groupd.storage.paging import NO_RECORDS, fitting
+from groupd.storage.port import (
+    FORMAT,
+    AdvanceCursor,
+    Append,
+    AppendAll,
+    Followed,
+    Head,
+    Outcome,
+    PutPosition,
+    PutSnapshot,
+    Slice,
+    Snapshot,
+    Write,
+)
+from groupd.storage.sqlite_file import Row, SqliteFile
+from groupd.storage.sqlite_index import SqliteIndex
+from groupd.storage.sqlite_schema import APPLICATION_ID, INDEX_TABLES, TABLES
+
+FILE_NAME: Final = "groupd.sqlite3"
+
+_COLUMNS: Final = (
+    "r.seq, r.time_ms, r.kind, r.user, r.request_id, r.audience, r.n, r.forget, r.followed, "
+    "r.header, r.salt, r.request_hash, r.body, r.inner, r.chain"
+)
+
+_STREAM: Final = "select id, head from streams where kind = ? and tenant = ? and key = ?"
+_FOUND: Final = """
+    insert into streams (head, n, time_ms, chain, deadline_ms, kind, tenant, key)
+    values (?, ?, ?, ?, ?, ?, ?, ?)"""
+_ADVANCE: Final = """
+    update streams set head = ?, n = ?, time_ms = ?, chain = ?, deadline_ms = ? where id = ?"""
+_PUT_DEADLINE: Final = "update streams set deadline_ms = ? where id = ?"
+_PUT_RECORD: Final = """
+    insert into records (
+        stream, seq, time_ms, kind, user, request_id, audience, n, forget, followed,
+        header, salt, request_hash, body, inner, chain
+    ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ERASE: Final = """
+    update records set salt = x'', request_hash = x'', body = null where stream = ? and seq = ?"""
+_PUT_SNAPSHOT: Final = """
+    insert into snapshots (stream, seq, version, state) values (?, ?, ?, ?)
+    on conflict (stream) do update set
+        seq = excluded.seq, version = excluded.version, state = excluded.state"""
+_PUT_CURSOR: Final = """
+    insert into cursors (stream, user, seq) values (?, ?, ?)
+    on conflict (stream, user) do update set seq = excluded.seq where excluded.seq > seq"""
+_PUT_POSITION: Final = """
+    insert into positions (name, position) values (?, ?)
+    on conflict (name) do update set position = excluded.position"""
+
+_HEAD: Final = """
+    select head, n, time_ms, chain, deadline_ms from streams
+    where kind = ? and tenant = ? and key = ?"""
+_READ: Final = f"""
+    select {_COLUMNS} from records r where r.stream = ? and r.seq > ? order by r.seq limit ?"""
+_READ_BACK: Final = f"""
+    select {_COLUMNS} from records r where r.stream = ? and r.seq < ? and r.seq >= ?
+    order by r.seq desc limit ?"""
+_PICK: Final = f"""
+    select {_COLUMNS} from records r
+    where r.stream = ? and r.seq in (select value from json_each(?)) order by r.seq"""
+_STREAMS: Final = """
+    select kind, tenant, key from streams where (kind, tenant, key) > (?, ?, ?)
+    order by kind, tenant, key limit ?"""
+_SNAPSHOT: Final = """
+    select p.seq, p.version, p.state from streams s join snapshots p on p.stream = s.id
+    where s.kind = ? and s.tenant = ? and s.key = ?"""
+_DUE: Final = """
+    select kind, tenant, key from streams where deadline_ms <= ?
+    order by deadline_ms, kind, tenant, key limit ?"""
+_NEXT_DEADLINE: Final = "select min(deadline_ms) from streams where deadline_ms is not null"
+_POSITION: Final = "select position from positions where name = ?"
+_FOLLOWED: Final = f"""
+    select r.position, s.kind, s.tenant, s.key, {_COLUMNS}
+    from records r join streams s on s.id = r.stream
+    where r.followed = 1 and r.position > ? order by r.position limit ?"""
+_CURSORS: Final = """
+    select c.user, c.seq from streams s join cursors c on c.stream = s.id
+    where s.kind = ? and s.tenant = ? and s.key = ?"""
+
+
+def _record(row: Row) -> Record:
+    values = list(row)
+    values[8] = row[8] == 1  # ``followed``: SQLite has no booleans.
+    return Record(*values)
+
+
+def _bindings(stream_id: int, record: Record) -> Row:
+    return (
+        stream_id,
+        record.seq,
+        record.time_ms,
+        record.kind,
+        record.user,
+        record.request_id,
+        record.audience,
+        record.n,
+        record.forget,
+        record.followed,
+        record.header,
+        record.salt,
+        record.request_hash,
+        record.body,
+        record.inner,
+        record.chain,
+    )
+
+
+class SqliteStore:
+    """A ``Store`` in ``groupd.sqlite3`` under a data directory. For one thread at a time."""
+
+    id: str
+
+    def __init__(self, file: SqliteFile) -> None:
+        """Take an open file; ``open`` is the way in."""
+        self._file = file
+        self._index = SqliteIndex(file)
+
+    @classmethod
+    def open(cls, directory: Path, *, new_id: Callable[[], str], vfs: str | None = None) -> Self:
+        """Open the store of a data directory, or make one; ``new_id`` names a new one.
+
+        Raises LogUnavailable where another process has it or it cannot be reached, LogCorrupt
+        where the file is not ours or of a newer format. ``vfs`` names an SQLite VFS that takes
+        the place of the operating system's files.
+        """
+        if vfs is None:
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise LogUnavailable(f"{directory} cannot be made: {error}") from error
+        file = SqliteFile(directory / FILE_NAME, vfs=vfs)
+        store = cls(file)
+        try:
+            is_new = store._is_new(directory)
+            file.configure()
+            if is_new:
+                file.transact(lambda: store._create(new_id()))
+                file.checkpoint()
+                file.sync_directory()
+            store._read_meta(directory)
+        except BaseException:
+            file.abandon()
+            raise
+        return store
+
+    def _is_new(self, directory: Path) -> bool:
+        application_id = self._one("pragma application_id")[0]
+        table_count = self._one("select count(*) from sqlite_schema")[0]
+        if application_id == APPLICATION_ID:
+            return False
+        if application_id == 0 and table_count == 0:
+            return True
+        raise LogCorrupt(f"{directory / FILE_NAME} is not a groupd store")
+
+    def _create(self, id: str) -> None:
+        for sql in (*TABLES, *INDEX_TABLES):
+            self._file.execute(sql)
+        self._file.execute("insert into meta (one, id, format) values (1, ?, ?)", (id, FORMAT))
+        self._file.execute(f"pragma application_id = {APPLICATION_ID}")
+
+    def _read_meta(self, directory: Path) -> None:
+        self.id, format_number = self._one("select id, format from meta")
+        if format_number > FORMAT:
+            raise LogCorrupt(
+                f"{directory} has format {format_number} and this groupd reads up to {FORMAT}: "
+                "run the newer groupd that wrote it, or restore a backup of this version's"
+            )
+
+    def _one(self, sql: str, bindings: Sequence[Any] = ()) -> Row:
+        row = self._file.row(sql, bindings)
+        assert row is not None, sql
+        return row
+
+    def close(self) -> None:
+        """Checkpoint and let go of the files."""
+        self._file.close()
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and cut it to nothing."""
+        self._file.checkpoint()
+
+    # --- writing
+
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Make a round durable in one transaction."""
+        try:
+            return self._file.transact(lambda: [self._write(write) for write in writes])
+        except LogUnavailable as error:
+            return [LogUnavailable(*error.args) for _write in writes]
+
+    def _write(self, write: Write) -> Outcome:
+        match write:
+            case AppendAll():
+                return self._append_all(write.appends)
+            case PutPosition():
+                self._file.execute(_PUT_POSITION, (write.name, write.position))
+                return None
+            case PutSnapshot() | AdvanceCursor():
+                row = self._file.row(_STREAM, write.stream)
+                if row is None:
+                    return LogConflict(f"there is no stream {write.stream}")
+                if isinstance(write, PutSnapshot):
+                    bindings = (row[0], write.seq, write.version, write.state)
+                    self._file.execute(_PUT_SNAPSHOT, bindings)
+                else:
+                    self._file.execute(_PUT_CURSOR, (row[0], write.user, write.seq))
+                return None
+
+    def _append_all(self, appends: Sequence[Append]) -> Outcome:
+        stream_ids = []
+        for append in appends:
+            row = self._file.row(_STREAM, append.stream)
+            stream_id, head = row if row is not None else (None, 0)
+            if head != append.after_seq:
+                return LogConflict(f"{append.stream} is at {head}, not at {append.after_seq}")
+            stream_ids.append(stream_id)
+        ref = taken_ref(appends, self._index.card, self._index.holder)
+        if ref is not None:
+            return LogConflict(f"another group has the ref {ref!r}")
+        for append, stream_id in zip(appends, stream_ids, strict=True):
+            self._append(append, stream_id)
+        return None
+
+    def _append(self, append: Append, stream_id: int | None) -> None:
+        if append.records:
+            last = append.records[-1]
+            head = (last.seq, last.n, last.time_ms, last.chain, append.deadline_ms)
+            if stream_id is None:
+                self._file.execute(_FOUND, (*head, *append.stream))
+                stream_id = self._file.last_row_id()
+            else:
+                self._file.execute(_ADVANCE, (*head, stream_id))
+            self._put_records(stream_id, append.records)
+        else:
+            assert stream_id is not None
+            self._file.execute(_PUT_DEADLINE, (append.deadline_ms, stream_id))
+        self._index.append(stream_id, append)
+        if append.erase:
+            self._file.execute_many(_ERASE, [(stream_id, seq) for seq in append.erase])
+            self._file.wipe()
+
+    def _put_records(self, stream_id: int, records: Iterable[Record]) -> None:
+        self._file.execute_many(_PUT_RECORD, [_bindings(stream_id, record) for record in records])
+
+    # --- streams
+
+    def head(self, stream: StreamKey) -> Head | None:
+        """Give the end of a stream, or None where it does not exist."""
+        row = self._file.row(_HEAD, stream)
+        return Head(*row) if row is not None else None
+
+    def read(
+        self, stream: StreamKey, after: int, limit: int, max_bytes: int | None = None
+    ) -> Slice:
+        """Give records after a seq, in order."""
+        row = self._file.row(_STREAM, stream)
+        if row is None:
+            return NO_RECORDS
+        stream_id, head = row
+        rows = self._file.rows(_READ, (stream_id, after, limit))
+        records = fitting(map(_record, rows), max_bytes)
+        last = records[-1].seq if records else max(after, 0)
+        return Slice(records, more=last < head)
+
+    def read_back(
+        self, stream: StreamKey, before: int, limit: int, floor: int, max_bytes: int | None = None
+    ) -> Slice:
+        """Give the newest records before a seq, in rising order."""
+        row = self._file.row(_STREAM, stream)
+        if row is None:
+            return NO_RECORDS
+        stream_id, head = row
+        rows = self._file.rows(_READ_BACK, (stream_id, before, floor, limit))
+        records = fitting(map(_record, rows), max_bytes)[::-1]
+        first = records[0].seq if records else min(before, head + 1)
+        return Slice(records, more=first > max(floor, 1))
+
+    def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
+        """Give those of the records that exist, in rising order."""
+        row = self._file.row(_STREAM, stream)
+        if row is None:
+            return ()
+        return [_record(row) for row in self._file.rows(_PICK, (row[0], json.dumps(list(seqs))))]
+
+    def streams(self, after: StreamKey | None, limit: int) -> Sequence[StreamKey]:
+        """List the streams in the order of their keys."""
+        rows = self._file.rows(_STREAMS, (*(after or ("", "", "")), limit))
+        return [StreamKey(*row) for row in rows]
+
+    def snapshot(self, stream: StreamKey) -> Snapshot | None:
+        """Give the newest stored state."""
+        row = self._file.row(_SNAPSHOT, stream)
+        return Snapshot(*row) if row is not None else None
+
+    # --- deadlines and the global order
+
+    def due(self, until_ms: int, limit: int) -> Sequence[StreamKey]:
+        """List streams whose deadline has come, the earliest first."""
+        return [StreamKey(*row) for row in self._file.rows(_DUE, (until_ms, limit))]
+
+    def next_deadline_ms(self) -> int | None:
+        """Give the earliest deadline of all."""
+        deadline_ms: int | None = self._one(_NEXT_DEADLINE)[0]
+        return deadline_ms
+
+    def position(self, name: str) -> int:
+        """Give how far a reactor has come; 0 for a new one."""
+        row = self._file.row(_POSITION, (name,))
+        return row[0] if row is not None else 0
+
+    def followed(self, after: int, limit: int) -> Sequence[Followed]:
+        """List followed records of all streams, in the global order."""
+        return [
+            Followed(row[0], StreamKey(*row[1:4]), _record(row[4:]))
+            for row in self._file.rows(_FOLLOWED, (after, limit))
+        ]
+
+    # --- the index
+
+    def group(self, tenant: str, group: str) -> GroupCard | None:
+        """Give a group's card."""
+        return self._index.group(tenant, group)
+
+    def group_of_ref(self, tenant: str, ref: str) -> GroupCard | None:
+        """Give the live group that has this ``ref``."""
+        return self._index.group_of_ref(tenant, ref)
+
+    def membership(self, tenant: str, user: str, group: str) -> Membership | None:
+        """Give one user's place in one group."""
+        return self._index.membership(tenant, user, group)
+
+    def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
+        """List a user's live groups, by group."""
+        return self._index.memberships(tenant, user, after, limit)
+
+    def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
+        """Give what is new to a user in each of the groups."""
+        return self._index.numbers(tenant, user, upto)
+
+    def members(self, tenant: str, group: str, after: str, limit: int) -> Sequence[MemberRow]:
+        """List a group's members by user id."""
+        return self._index.members(tenant, group, after, limit)
+
+    def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
+        """Give those of ``users`` that share a live group with ``user``, or are that user."""
+        return self._index.acquainted(tenant, user, users)
+
+    def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
+        """Give the read cursors of a group."""
+        return dict(self._file.rows(_CURSORS, (GROUP, tenant, group)))
+
+    def dump_index(self) -> Iterator[tuple[object, ...]]:
+        """Give the whole index as plain rows."""
+        return self._index.dump()
+
+    def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
+        """Make the index again from all records, in one transaction."""
+        return self._file.transact(lambda: self._rebuild(project))
+
+    def _rebuild(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
+        self._index.clear()
+        count = 0
+        streams = list(self._file.rows("select id, kind, tenant, key from streams order by id"))
+        for stream_id, *key in streams:
+            stream = StreamKey(*key)
+            # Only what a stream comes to is written: a ref that it had for a while may be
+            # another group's by now.
+            fold = Fold()
+            for row in self._file.rows(_READ, (stream_id, 0, -1)):
+                fold.add(project(stream, _record(row)))
+                count += 1
+            self._index.write(stream_id, stream, fold)
+        return count

@@ -1,0 +1,258 @@
+"""One open SQLite file: its lock, its settings, its transactions, and what its errors mean.
+
+All of apsw stays behind this class. An error becomes one of ours here:
+
+- the disk is full: the transaction is rolled back, LogUnavailable; reading goes on
+- a page that makes no sense, met by a read: LogCorrupt
+- anything else: LogBroken, now and for ever. After a failed fsync nobody can say what is on the
+  disk (the kernel may have dropped the pages and forgotten the error), so there is no retry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+import apsw
+
+from groupd.errors import LogBroken, LogCorrupt, LogError, LogUnavailable
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+
+WAL_PAGES_MAX: Final = 2_000
+"""Pages in the write-ahead log after which a commit is followed by a checkpoint (8 MB)."""
+CACHE_KIB: Final = 32_768
+
+_SETTINGS: Final[Sequence[tuple[str, str | int, str | int]]] = (
+    # name, value to set, answer to expect
+    ("journal_mode", "wal", "wal"),
+    ("synchronous", "full", 2),
+    # Automatic checkpoints swallow the errors of fsync.
+    ("wal_autocheckpoint", 0, 0),
+    ("secure_delete", "on", 1),
+    ("cell_size_check", "on", 1),
+    ("trusted_schema", "off", 0),
+    ("temp_store", "memory", 2),
+    ("cache_size", -CACHE_KIB, -CACHE_KIB),
+)
+
+
+class SqliteFile:
+    """An SQLite file that this process alone has open. For one thread at a time."""
+
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        """Open or create the file and lock it.
+
+        Raises LogUnavailable where it cannot be opened or another process has it, LogCorrupt
+        where it is no SQLite file.
+        """
+        self._path = path
+        self._vfs = vfs
+        self._refusal: LogError | None = None
+        self._wal_pages = 0
+        self._wipe = False
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        try:
+            self._connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+        except apsw.Error as error:
+            raise self._unopened(error) from error
+        try:
+            self._lock()
+        except BaseException:
+            self._connection.close(True)
+            raise
+
+    def _lock(self) -> None:
+        # Closing must not checkpoint by itself: its errors would go unseen.
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._set("locking_mode", "exclusive", "exclusive")
+        try:
+            # In exclusive locking mode the lock outlasts the transaction. Asked for before the
+            # journal mode, it also keeps the write-ahead log's index out of shared memory.
+            self._connection.execute("begin exclusive")
+            self._connection.execute("rollback")
+        except apsw.BusyError as error:
+            raise LogUnavailable(
+                f"{self._path.parent} is in use by another groupd process; "
+                "stop that one first, or ask it over its socket"
+            ) from error
+        except apsw.Error as error:
+            raise self._unopened(error) from error
+
+    def _unopened(self, error: apsw.Error) -> LogError:
+        if isinstance(error, apsw.NotADBError):
+            return LogCorrupt(f"{self._path} is not a groupd store")
+        if isinstance(error, apsw.CorruptError):
+            return LogCorrupt(f"{self._path}: {error}; restore a backup")
+        return LogUnavailable(f"{self._path} cannot be opened: {error}")
+
+    def configure(self) -> None:
+        """Apply the settings; each answer is checked. Writes to a file that is new."""
+        for name, value, expected in _SETTINGS:
+            self._set(name, value, expected)
+        self._connection.set_wal_hook(self._note_wal_pages)
+
+    def _set(self, name: str, value: str | int, expected: str | int) -> None:
+        try:
+            self._connection.execute(f"pragma {name} = {value}").fetchall()
+            answer = self._connection.pragma(name)
+        except apsw.Error as error:
+            raise self._unopened(error) from error
+        if answer != expected:
+            raise LogUnavailable(f"{self._path}: {name} is {answer!r} instead of {expected!r}")
+
+    def _note_wal_pages(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def sync_directory(self) -> None:
+        """Make the file's name durable. Of a file behind a ``vfs`` that is not ours to do."""
+        if self._vfs is not None:
+            return
+        # Never open the file itself: closing it again would drop SQLite's locks on it.
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        except OSError as error:
+            raise LogBroken(f"{self._path.parent}: {error}") from error
+        finally:
+            os.close(directory)
+
+    # --- reading
+
+    def rows(self, sql: str, bindings: Sequence[Any] = ()) -> Iterator[Row]:
+        """Give the rows of a query one by one. Take them all, or drop the iterator."""
+        self._check_usable()
+        try:
+            yield from self._connection.execute(sql, bindings)
+        except apsw.Error as error:
+            raise self._fail(error) from error
+
+    def row(self, sql: str, bindings: Sequence[Any] = ()) -> Row | None:
+        """Give the only row of a query, or None."""
+        self._check_usable()
+        try:
+            row: Row | None = self._connection.execute(sql, bindings).fetchone()
+        except apsw.Error as error:
+            raise self._fail(error) from error
+        return row
+
+    # --- writing
+
+    def transact(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in a transaction, and make what it wrote durable.
+
+        ``work`` uses ``execute`` and ``execute_many``. Raises LogUnavailable where nothing was
+        written, LogBroken where nobody knows.
+        """
+        self._check_usable()
+        try:
+            self._connection.execute("begin immediate")
+        except (apsw.FullError, apsw.BusyError) as error:
+            raise LogUnavailable(f"no transaction can begin: {error}") from error
+        except apsw.Error as error:
+            raise self._break(error) from error
+        try:
+            result = work()
+            self._connection.execute("commit")
+        except apsw.FullError as error:
+            self._rollback()
+            raise LogUnavailable("the disk is full") from error
+        except (apsw.Error, LogCorrupt) as error:
+            raise self._break(error) from error
+        except BaseException:
+            self._rollback()
+            raise
+        if self._wal_pages >= WAL_PAGES_MAX:
+            self._checkpoint_after_commit()
+        return result
+
+    def execute(self, sql: str, bindings: Sequence[Any] = ()) -> None:
+        """Execute one statement of a transaction."""
+        self._connection.execute(sql, bindings)
+
+    def execute_many(self, sql: str, bindings: Iterable[Sequence[Any]]) -> None:
+        """Execute one statement of a transaction with each of the bindings."""
+        self._connection.executemany(sql, bindings)
+
+    def last_row_id(self) -> int:
+        """Give the row id of the latest insertion."""
+        return self._connection.last_insert_rowid()
+
+    def wipe(self) -> None:
+        """Have the next checkpoint cut the write-ahead log, for what was erased is still in it."""
+        self._wipe = True
+
+    def _rollback(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+        except apsw.Error as error:
+            raise self._break(error) from error
+
+    # --- checkpoints and the end
+
+    def checkpoint(self) -> None:
+        """Move all of the write-ahead log into the file, and cut it to nothing.
+
+        Raises LogUnavailable where the disk is full or a query is still under way; nothing is
+        lost by that.
+        """
+        self._check_usable()
+        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._wipe = False
+
+    def _checkpoint_after_commit(self) -> None:
+        # The log's file is mostly kept: writing over its blocks is cheaper than growing it again.
+        try:
+            if self._wipe:
+                self.checkpoint()
+            else:
+                self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
+        except LogUnavailable:
+            pass  # What was committed is durable where it is; the next commit tries again.
+
+    def _checkpoint(self, mode: int) -> None:
+        try:
+            self._connection.wal_checkpoint(mode=mode)
+        except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
+            raise LogUnavailable(f"no checkpoint can be made: {error}") from error
+        except apsw.Error as error:
+            raise self._break(error) from error
+        self._wal_pages = 0
+
+    def close(self) -> None:
+        """Checkpoint, and let go of the file whatever comes of it."""
+        try:
+            if self._refusal is None:
+                self.checkpoint()
+        except LogUnavailable:
+            pass  # The write-ahead log stays, and the next opening reads it.
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is."""
+        self._refusal = self._refusal or LogUnavailable("the store is closed")
+        self._connection.close(True)
+
+    # --- errors
+
+    def _check_usable(self) -> None:
+        if self._refusal is not None:
+            raise type(self._refusal)(*self._refusal.args)
+
+    def _fail(self, error: apsw.Error) -> LogError:
+        """Say what an error of a read means."""
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            return LogCorrupt(f"{self._path}: {error}")
+        return self._break(error)
+
+    def _break(self, error: apsw.Error | LogError) -> LogBroken:
+        """Refuse everything from now on."""
+        broken = LogBroken(f"{self._path}: {type(error).__name__}: {error}")
+        self._refusal = broken
+        return broken
