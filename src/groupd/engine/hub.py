@@ -1,0 +1,296 @@
+"""The library's front door: groups, actors and logs in one process, with no socket at all.
+
+    async with open_hub(log=..., ports=...) as hub:
+        alice = hub.act_as("alice")
+        group = (await alice.create(name="Tea"))["group"]
+        async with alice.events() as events:
+            await alice.post(group, text="hello")
+            async for event in events: ...
+
+``groupd.open_hub`` (in ``app.py``) is the same with the real clock, randomness and store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from groupd.config import CONTENT, Config
+from groupd.domain.base import Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
+from groupd.domain.fields import request_id_ms
+from groupd.domain.links import LinkKeys
+from groupd.domain.queries import Ping
+from groupd.engine.actor import Entry, Replies
+from groupd.engine.calls import Calls
+from groupd.engine.directory import Directory
+from groupd.engine.greeting import Greeting, greet, relist
+from groupd.engine.nursery import open_hidden_nursery
+from groupd.engine.outlet import Outlets, Roster
+from groupd.engine.peer import Peer
+from groupd.engine.ports import Ports
+from groupd.engine.reactors import AccountReactor
+from groupd.engine.reads import READS, Result
+from groupd.engine.timers import Timers
+from groupd.engine.waiting import Waiter
+from groupd.errors import Rejected
+from groupd.storage.log import Log
+from groupd.wire.codec import Encoded
+from groupd.wire.rpc import FrameLimits, Notification, Unframer
+
+
+class Hub:
+    """All of the engine. Made by ``open_hub``; it runs as long as that context is open."""
+
+    def __init__(
+        self, *, log: Log, ports: Ports, rules: Rules, links: LinkKeys, nursery: trio.Nursery
+    ) -> None:
+        limits = rules.limits
+        self.log = log
+        self.ports = ports
+        self.rules = rules
+        self.content = CONTENT
+        self.outlets = Outlets(roster=Roster(), limits=limits, start_soon=nursery.start_soon)
+        self._timers = Timers(
+            log=log, clock=ports.clock, limits=limits, wake=lambda key: self._directory.wake(key)
+        )
+        self._directory = Directory(
+            log=log,
+            ports=ports,
+            rules=rules,
+            links=links,
+            outlets=self.outlets,
+            timers=self._timers,
+            start_soon=nursery.start_soon,
+            rouse_reactors=lambda: self.accounts.rouse(),
+        )
+        self.accounts = AccountReactor(self._directory, limits)
+        self._followers = trio.CancelScope()
+        self._nursery = nursery
+
+    # --- requests
+
+    def submit(
+        self,
+        caller: Identity,
+        request: Command | LiveQuery,
+        *,
+        group: str | None,
+        request_id: str,
+        replies: Replies,
+        tag: int,
+    ) -> None:
+        """Put a request into the mailbox of the stream that it is for; the actor answers it.
+
+        Raises Rejected where the request has no address or a malformed id.
+        """
+        stream = request.address(group, caller)
+        if request_id:
+            request_id_ms(request_id)
+        self._directory.tell(stream, Entry(caller, request, request_id, replies, tag))
+
+    async def ask(self, stream: StreamKey, caller: Identity, query: LiveQuery) -> dict[str, Any]:
+        """Ask a stream's live state; raises Rejected."""
+        waiter = Waiter()
+        self._directory.tell(stream, Entry(caller, query, "", waiter, 0))
+        return dict(await waiter.wait())
+
+    async def read(
+        self, caller: Identity, query: Query, *, group: str | None, peer: Peer | None = None
+    ) -> Result:
+        """Serve a query; raises Rejected. ``peer`` is the session that asks, if it is one."""
+        reader = READS.get(type(query))
+        if reader is None:
+            raise Rejected("unknown_method", f"{query.method} is not served here")
+        return await reader(self, caller, query.address(group, caller), query, peer)
+
+    # --- sessions
+
+    async def greet(self, peer: Peer, caller: Identity) -> Greeting:
+        """Subscribe a session to all that its user reads; see ``greeting.py``."""
+        return await greet(self, peer, caller)
+
+    async def relist(self, caller: Identity) -> Greeting:
+        """Give the groups again, to a session that is subscribed already."""
+        return await relist(self, caller)
+
+    def part(self, peer: Peer, caller: Identity) -> None:
+        """End a session's subscriptions. Doing it twice is not an error."""
+        self.outlets.roster.remove((caller.tenant, caller.user), peer)
+        for stream in tuple(peer.streams):
+            outlet = self.outlets.get(stream)
+            if outlet is not None:
+                outlet.unsubscribe(peer)
+                self.outlets.tidy(outlet)
+
+    def published(self, stream: StreamKey, head: int) -> int:
+        """Give how far a stream is published: ``head`` where nobody is awake to write to it."""
+        published = self.published_or_none(stream)
+        return head if published is None else published
+
+    def published_or_none(self, stream: StreamKey) -> int | None:
+        """Give how far a stream is published, or None where it has no outlet."""
+        outlet = self.outlets.get(stream)
+        return None if outlet is None else outlet.published_seq
+
+    # --- library callers
+
+    def act_as(
+        self, user: str, *, plan: str | None = None, tenant: str = "", name: str = "", **claims: Any
+    ) -> Caller:
+        """Give the calls of a user. There is no token: the embedding program vouches for them.
+
+        ``claims`` are the other fields of ``Identity``.
+        """
+        identity = Identity(
+            user=user, tenant=tenant, name=name, plan=plan or self.rules.default_plan, **claims
+        )
+        return Caller(self, identity)
+
+    # --- life
+
+    @property
+    def awake(self) -> int:
+        """Count the streams that have an actor now."""
+        return self._directory.awake
+
+    def is_awake(self, stream: StreamKey) -> bool:
+        """Say whether a stream has an actor now."""
+        return self._directory.is_awake(stream)
+
+    async def passivate(self) -> None:
+        """Let every actor leave memory, each with a snapshot. New requests activate them again."""
+        await self._directory.retire_all()
+
+    async def run(self) -> None:
+        """Run what is always running: timers, reactors, the sweep of idle actors."""
+        with self._followers:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._timers.run)
+                nursery.start_soon(self.accounts.run)
+                nursery.start_soon(self._directory.sweep)
+
+    async def close(self) -> None:
+        """Stop what runs on its own, and let every actor leave with a snapshot."""
+        self._followers.cancel()
+        await self._directory.retire_all()
+
+
+@asynccontextmanager
+async def open_hub(
+    *, log: Log, ports: Ports, links: LinkKeys, config: Config | None = None
+) -> AsyncIterator[Hub]:
+    """Run a hub on an open log.
+
+    The log stays the caller's to close. At the end of the block every actor leaves with a
+    snapshot; cancelled, it ends at once and loses nothing that was answered.
+
+    Raises LogBroken when the store fails with an unknown outcome.
+    """
+    rules = rules_of(config or Config())
+    async with open_hidden_nursery() as nursery:
+        hub = Hub(log=log, ports=ports, rules=rules, links=links, nursery=nursery)
+        nursery.start_soon(hub.run)
+        yield hub
+        await hub.close()
+        nursery.cancel_scope.cancel()
+
+
+def rules_of(config: Config) -> Rules:
+    """Take from a configuration what the rules may read."""
+    return Rules(
+        limits=config.limits,
+        plans=config.plans,
+        default_plan=config.default_plan,
+        categories=config.categories,
+        link_url=config.link_url,
+    )
+
+
+class Caller(Calls):
+    """One user's calls on a hub in the same process. Made by ``Hub.act_as``."""
+
+    def __init__(self, hub: Hub, identity: Identity) -> None:
+        self.identity = identity
+        self._hub = hub
+
+    async def call(
+        self, request: Request, *, group: str | None = None, id: str | None = None
+    ) -> dict[str, Any]:
+        """Make a request; raises Rejected. Cancelled, a command may still take effect."""
+        if isinstance(request, Command):
+            waiter = Waiter()
+            self._hub.submit(
+                self.identity, request, group=group, request_id=id or "", replies=waiter, tag=0
+            )
+            return dict(await waiter.wait())
+        if isinstance(request, Ping):
+            return {"time_ms": self._hub.ports.clock.now_ms()}
+        assert isinstance(request, Query)
+        result = await self._hub.read(self.identity, request, group=group)
+        return result.decode() if isinstance(result, Encoded) else dict(result)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[Events]:
+        """Subscribe to all groups of this user, from now on.
+
+        Gives an async iterator of notifications: ``Notification("event", {...})`` and so on, as
+        a client would get them. A reader that is too slow gets ``lagged`` and reads ``history``.
+        """
+        events = Events(self._hub)
+        try:
+            events.peer.hold()
+            events.greeting = await self._hub.greet(events.peer, self.identity)
+            events.peer.release(b"")
+            yield events
+        finally:
+            self._hub.part(events.peer, self.identity)
+            events.peer.close()
+
+
+class Events:
+    """The pushes of one library caller, in order. For one task at a time."""
+
+    greeting: Greeting
+
+    def __init__(self, hub: Hub) -> None:
+        limits = hub.rules.limits
+        self._arrived = trio.Event()
+        self._unframer = Unframer(FrameLimits.for_client(limits))
+        self._ready: list[Notification] = []
+        self.peer = Peer(
+            try_send=_take_nothing,
+            wake=self._wake,
+            broken=_nothing,
+            head_of=hub.outlets.reached,
+            max_bytes=limits.backlog_max_bytes,
+        )
+
+    def _wake(self) -> None:
+        self._arrived.set()
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> Notification:
+        """Give the next notification; waits for it."""
+        while not self._ready:
+            data = self.peer.take()
+            if data:
+                messages = self._unframer.feed(data)
+                self._ready = [item for item in messages if isinstance(item, Notification)][::-1]
+                continue
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        return self._ready.pop()
+
+
+def _take_nothing(data: bytes) -> int:
+    """Be a link that never takes anything: the iterator is the writer."""
+    return 0
+
+
+def _nothing() -> None:
+    """Be a link that never breaks."""

@@ -1,0 +1,310 @@
+"""What a stream has published, and to whom.
+
+Placement rules:
+- An outlet outlives its actor: it is there as long as somebody reads or the actor runs.
+- Publishing is one synchronous step (or, for very many subscribers, one detached round): the
+  frames of a batch are joined once and the same bytes go to everybody. Nothing here awaits a
+  reader, and nothing is done per delivery but one ``Peer.push``.
+- A batch that changes who reads what gives those users a cut of their own: a leaver's ends with
+  the event that takes them out, a joiner's begins with the one that lets them in. So no backlog
+  ever holds anything that its session may not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from groupd.config import Limits
+from groupd.domain.base import Audience, StreamKey
+from groupd.engine.peer import Peer
+
+User = tuple[str, str]
+"""Tenant and user."""
+NOBODY: Final[tuple[Peer, ...]] = ()
+
+
+@attrs.define
+class Publication:
+    """The frames of one batch, ready to go."""
+
+    last_seq: int
+    frames: list[bytes]
+    masked: dict[int, bytes] = attrs.field(factory=dict)
+    """Index of an admins' frame -> what other members get in its place."""
+    moves: list[tuple[int, str, Audience | None]] = attrs.field(factory=list)
+    """Index of a frame, the user whose view it changes, and their view after it."""
+
+    def merge(self, later: Publication) -> None:
+        """Append what was published after this."""
+        offset = len(self.frames)
+        self.last_seq = later.last_seq
+        self.frames += later.frames
+        self.masked |= {offset + index: frame for index, frame in later.masked.items()}
+        self.moves += [(offset + index, user, view) for index, user, view in later.moves]
+
+    def chunk(self, view: Audience, start: int = 0, end: int | None = None) -> bytes:
+        """Join the frames from ``start`` to ``end`` as a reader of this view sees them."""
+        frames = self.frames[start:end]
+        if self.masked and view < Audience.ADMINS:
+            for index, frame in self.masked.items():
+                if start <= index < start + len(frames):
+                    frames[index - start] = frame
+        return b"".join(frames)
+
+    def cut(self, user: str, view: Audience | None) -> tuple[bytes, Audience | None]:
+        """Give what one moved user gets, and their view afterwards.
+
+        Somebody who is let in reads from that frame on; whoever is taken out reads it as the last.
+        """
+        parts, start = [], 0
+        for index, moved, after in self.moves:
+            if moved != user:
+                continue
+            edge = index if view is None else index + 1
+            if view is not None:
+                parts.append(self.chunk(view, start, edge))
+            start, view = edge, after
+        if view is not None:
+            parts.append(self.chunk(view, start))
+        return b"".join(parts), view
+
+
+class Roster:
+    """The sessions that want events, by user. Every outlet looks here when a view changes."""
+
+    def __init__(self) -> None:
+        self._peers: dict[User, list[Peer]] = {}
+        self._taken: dict[Peer, set[StreamKey]] = {}
+
+    def add(self, user: User, peer: Peer) -> None:
+        """Count a session under its user; from now on joinings reach it."""
+        self._peers.setdefault(user, []).append(peer)
+
+    def remove(self, user: User, peer: Peer) -> None:
+        """Forget a session. Forgetting it twice is not an error."""
+        peers = self._peers.get(user, [])
+        if peer in peers:
+            peers.remove(peer)
+            if not peers:
+                del self._peers[user]
+        self._taken.pop(peer, None)
+
+    def peers(self, user: User) -> Sequence[Peer]:
+        """Give a user's sessions."""
+        return self._peers.get(user, NOBODY)
+
+    # While a session is being greeted it has read its memberships and is not subscribed yet.
+
+    def watch(self, peer: Peer) -> set[StreamKey]:
+        """Collect the streams that are taken from a session from now on."""
+        self._taken[peer] = set()
+        return self._taken[peer]
+
+    def unwatch(self, peer: Peer) -> None:
+        """End ``watch``."""
+        self._taken.pop(peer, None)
+
+    def note(self, peer: Peer, stream: StreamKey, view: Audience | None) -> None:
+        """Tell whoever greets this session that its view of a stream has changed."""
+        taken = self._taken.get(peer)
+        if taken is not None:
+            (taken.add if view is None else taken.discard)(stream)
+
+
+class Outlet:
+    """One stream's publishing side. ``published_seq`` is what every subscriber has been sent."""
+
+    def __init__(
+        self,
+        stream: StreamKey,
+        published_seq: int,
+        *,
+        roster: Roster,
+        limits: Limits,
+        start_soon: Callable[..., None],
+    ) -> None:
+        self.stream = stream
+        self.published_seq = published_seq
+        self.has_actor = False
+        self._roster = roster
+        self._limits = limits
+        self._start_soon = start_soon
+        self._views: dict[Peer, Audience] = {}
+        self._waiting: Publication | None = None
+        self._round: Publication | None = None
+        self._late: list[Peer] = []
+
+    @property
+    def idle(self) -> bool:
+        """Say whether nobody needs this outlet any more."""
+        return not (self._views or self.has_actor or self._waiting or self._round)
+
+    @property
+    def subscribers(self) -> int:
+        """Count the subscribers."""
+        return len(self._views)
+
+    @property
+    def detached(self) -> bool:
+        """Say whether publishing does not hold up the actor."""
+        return (
+            self._waiting is not None
+            or self._round is not None
+            or len(self._views) > self._limits.detach_above
+        )
+
+    @property
+    def reached_seq(self) -> int:
+        """Give the head for ``lagged``: what a session has missed may be under way already."""
+        return self.published_seq if self._round is None else self._round.last_seq
+
+    def subscribe(self, peer: Peer, view: Audience) -> int:
+        """Let a session read from now on; gives the seq after which its pushes begin."""
+        if self._round is not None and peer not in self._views:
+            self._late.append(peer)
+        self._views[peer] = view
+        peer.streams.add(self.stream)
+        return self.published_seq
+
+    def unsubscribe(self, peer: Peer) -> None:
+        """Send a session nothing more. Not being subscribed is not an error."""
+        self._views.pop(peer, None)
+        peer.streams.discard(self.stream)
+
+    def is_subscribed(self, peer: Peer) -> bool:
+        """Say whether a session reads."""
+        return peer in self._views
+
+    def publish(self, publication: Publication) -> None:
+        """Send a batch to everybody, now or, where there are very many, in a round of its own."""
+        if not self.detached:
+            self._deliver(publication, self._views)
+            self._conclude(publication, ())
+        elif self._waiting is not None:
+            self._waiting.merge(publication)
+        else:
+            self._waiting = publication
+            if self._round is None:
+                self._start_soon(self._run_rounds)
+
+    def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
+        stream = self.stream
+        if not publication.moves and not publication.masked:
+            chunk = b"".join(publication.frames)
+            for peer in peers:
+                peer.push(stream, chunk)
+            return
+        moved = set(self._moved(publication))
+        chunks = [publication.chunk(view) for view in Audience]
+        for peer, view in peers.items():
+            if peer not in moved:
+                peer.push(stream, chunks[view])
+
+    def _conclude(self, publication: Publication, late: Sequence[Peer]) -> None:
+        """Serve those whose view has changed, and make the publication history."""
+        moved = set()
+        for user in dict.fromkeys(user for _index, user, _view in publication.moves):
+            for peer in tuple(self._roster.peers((self.stream.tenant, user))):
+                moved.add(peer)
+                chunk, view = publication.cut(user, self._views.get(peer))
+                if chunk:
+                    peer.push(self.stream, chunk)
+                if view is None:
+                    self.unsubscribe(peer)
+                    peer.forget(self.stream)
+                else:
+                    self._views[peer] = view
+                    peer.streams.add(self.stream)
+                self._roster.note(peer, self.stream, view)
+        for peer in late:
+            if peer not in moved and peer in self._views:
+                peer.push(self.stream, publication.chunk(self._views[peer]))
+        self.published_seq = publication.last_seq
+
+    def _moved(self, publication: Publication) -> Iterator[Peer]:
+        for _index, user, _view in publication.moves:
+            yield from self._roster.peers((self.stream.tenant, user))
+
+    async def _run_rounds(self) -> None:
+        """Publish what has gathered, slice by slice, until nothing waits.
+
+        The pause after a round is a multiple of its length, so a busy circle batches itself and
+        takes no more than its share of the process. A session that subscribes in the middle of a
+        round is served at its end: ``published_seq`` rises only then.
+        """
+        while self._waiting is not None:
+            self._round, self._waiting = self._waiting, None
+            began = trio.current_time()
+            peers = list(self._views.items())
+            for start in range(0, len(peers), self._limits.detached_slice):
+                if start:
+                    await trio.lowlevel.checkpoint()
+                part = peers[start : start + self._limits.detached_slice]
+                self._deliver(self._round, {p: view for p, view in part if p in self._views})
+            late, self._late = self._late, []
+            self._conclude(self._round, late)
+            took = trio.current_time() - began
+            self._round = None
+            await trio.sleep(took * self._limits.detached_rest_factor)
+
+
+class Outlets:
+    """All outlets of a process. ``dropped`` counts those let go, so that a greeting can tell."""
+
+    def __init__(self, *, roster: Roster, limits: Limits, start_soon: Callable[..., None]) -> None:
+        self.roster = roster
+        self.dropped = 0
+        self._limits = limits
+        self._start_soon = start_soon
+        self._outlets: dict[StreamKey, Outlet] = {}
+
+    def get(self, stream: StreamKey) -> Outlet | None:
+        """Give a stream's outlet, if it has one now."""
+        return self._outlets.get(stream)
+
+    def open(self, stream: StreamKey, head: int) -> Outlet:
+        """Give a stream's outlet; a new one has published all up to ``head``."""
+        outlet = self._outlets.get(stream)
+        if outlet is None:
+            outlet = self._outlets[stream] = Outlet(
+                stream,
+                head,
+                roster=self.roster,
+                limits=self._limits,
+                start_soon=self._start_soon,
+            )
+        return outlet
+
+    def attach(self, stream: StreamKey, head: int) -> Outlet:
+        """Give the outlet of a stream whose actor has come."""
+        outlet = self.open(stream, head)
+        outlet.has_actor = True
+        return outlet
+
+    def detach(self, stream: StreamKey) -> None:
+        """Note that a stream's actor has gone."""
+        outlet = self._outlets.get(stream)
+        if outlet is not None:
+            outlet.has_actor = False
+            self.tidy(outlet)
+
+    def found(self, stream: StreamKey, publication: Publication) -> None:
+        """Publish the first batch of a new stream."""
+        outlet = self.open(stream, 0)
+        outlet.publish(publication)
+        self.tidy(outlet)
+
+    def tidy(self, outlet: Outlet) -> None:
+        """Let an outlet go if nobody needs it."""
+        if outlet.idle and self._outlets.get(outlet.stream) is outlet:
+            del self._outlets[outlet.stream]
+            self.dropped += 1
+
+    def reached(self, stream: StreamKey) -> int:
+        """Give how far a stream is published, for ``lagged``; 0 where nobody reads it."""
+        outlet = self._outlets.get(stream)
+        return 0 if outlet is None else outlet.reached_seq

@@ -1,0 +1,224 @@
+"""The receiving end of one session: answers and pushes, in order, in bounded memory.
+
+Theory of operation: as long as nothing waits, a push is one call of the link's ``try_send`` with
+bytes that all members share. What the kernel does not take is kept here, and the session's writer
+sends it. Over the bound, the session gets no more of that stream; when all else has left, one
+``lagged`` says how far the stream is by then, and pushes go on after it. Answers are never dropped:
+a session that owes too much is not read from instead (``congested``).
+
+Nothing here awaits, and nothing raises: publishing must not depend on a reader.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from groupd.domain.base import GROUP, StreamKey
+from groupd.wire import rpc
+
+BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+"""What ``try_send`` raises when the other side is gone."""
+PIECE_BYTES: Final = 65_536
+"""What ``take`` joins at most: one comfortable send."""
+
+
+class Peer:
+    """One session's way out.
+
+    ``try_send`` takes what it can without waiting and says how much; ``wake`` is called when
+    something begins to wait; ``head_of`` gives how far a stream is published. ``broken`` is called
+    once, when ``try_send`` raises one of ``BROKEN``.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_broken",
+        "_busy",
+        "_front",
+        "_head_of",
+        "_held",
+        "_lagging",
+        "_max_bytes",
+        "_try_send",
+        "_wake",
+        "_writing",
+        "closed",
+        "streams",
+        "waiting_bytes",
+    )
+
+    def __init__(
+        self,
+        *,
+        try_send: Callable[[bytes], int],
+        wake: Callable[[], None],
+        broken: Callable[[], None],
+        head_of: Callable[[StreamKey], int],
+        max_bytes: int,
+    ) -> None:
+        self._try_send = try_send
+        self._wake = wake
+        self._broken = broken
+        self._head_of = head_of
+        self._max_bytes = max_bytes
+        self._backlog: deque[bytes] = deque()
+        self._front: list[bytes] = []
+        self._lagging: dict[StreamKey, None] = {}
+        self._held = False
+        # From the first byte that waits until ``take`` finds nothing more: a writer may be in the
+        # middle of a send although the backlog is empty.
+        self._writing = False
+        self._busy = False
+        self.closed = False
+        self.waiting_bytes = 0
+        self.streams: set[StreamKey] = set()
+        """What it is subscribed to; kept by the outlets."""
+
+    # --- pushes
+
+    def push(self, stream: StreamKey, chunk: bytes) -> None:
+        """Send the frames of a batch, or keep them, or note that the session lags."""
+        if self._busy:
+            self._push_busy(stream, chunk)
+            return
+        try:
+            taken = self._try_send(chunk)
+        except BROKEN:
+            self._give_up()
+            return
+        if taken != len(chunk):
+            self._keep(chunk[taken:] if taken else chunk)
+
+    def _push_busy(self, stream: StreamKey, chunk: bytes) -> None:
+        if self.closed or stream in self._lagging:
+            return
+        if self._front and not self._writing and not self._held:
+            # The answers ride in front of the chunk, in the same send.
+            self._front.append(chunk)
+            self.flush()
+        elif self.waiting_bytes + len(chunk) > self._max_bytes:
+            self._lagging[stream] = None
+        else:
+            self._keep(chunk)
+
+    def forget(self, stream: StreamKey) -> None:
+        """Owe nothing more for a stream that the session does not read any longer."""
+        self._lagging.pop(stream, None)
+
+    # --- answers
+
+    def answer(self, data: bytes) -> None:
+        """Queue an answer. It leaves with the next push or at ``flush``, never before others."""
+        if self.closed:
+            return
+        if self._writing or self._held:
+            self._keep(data)
+        else:
+            self._front.append(data)
+            self._busy = True
+
+    def flush(self) -> None:
+        """Send what ``answer`` has queued."""
+        if not self._front:
+            return
+        data = b"".join(self._front)
+        self._front.clear()
+        try:
+            taken = self._try_send(data)
+        except BROKEN:
+            self._give_up()
+            return
+        if taken != len(data):
+            self._keep(data[taken:])
+        self._settle()
+
+    # --- holding: pushes wait behind an answer that takes time to make
+
+    def hold(self) -> None:
+        """Keep all pushes back from now on."""
+        self.flush()
+        self._held = self._busy = True
+
+    def release(self, first: bytes) -> None:
+        """Send ``first`` and then what was kept back."""
+        self._held = False
+        if self.closed:
+            return
+        if first:
+            self._backlog.appendleft(first)
+            self.waiting_bytes += len(first)
+        if self._backlog or self._lagging:
+            self._start_writing()
+        else:
+            self._settle()
+
+    # --- the writer's side
+
+    def take(self) -> bytes:
+        """Give the next bytes to send; b"" when all is sent and pushes go direct again.
+
+        The caller sends all of them before it calls again. When the backlog has drained, this
+        is where ``lagged`` is said.
+        """
+        if not self._backlog and self._lagging:
+            for stream in self._lagging:
+                self._backlog.append(lagged_frame(stream, self._head_of(stream)))
+            self.waiting_bytes = sum(map(len, self._backlog))
+            self._lagging.clear()
+        pieces, size = [], 0
+        while self._backlog and size < PIECE_BYTES:
+            pieces.append(self._backlog.popleft())
+            size += len(pieces[-1])
+        self.waiting_bytes -= size
+        if not pieces:
+            self._writing = False
+            self._settle()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Drop everything; later pushes and answers go nowhere."""
+        self.closed = self._busy = True
+        self._backlog.clear()
+        self._front.clear()
+        self._lagging.clear()
+        self.waiting_bytes = 0
+
+    def _keep(self, data: bytes) -> None:
+        self._backlog.append(data)
+        self.waiting_bytes += len(data)
+        self._busy = True
+        if not self._held:
+            self._start_writing()
+
+    def _start_writing(self) -> None:
+        if not self._writing:
+            self._writing = self._busy = True
+            self._wake()
+
+    def _settle(self) -> None:
+        self._busy = (
+            self.closed
+            or self._held
+            or self._writing
+            or bool(self._front or self._backlog or self._lagging)
+        )
+
+    def _give_up(self) -> None:
+        if not self.closed:
+            self.close()
+            self._broken()
+
+
+def lagged_frame(stream: StreamKey, head: int) -> bytes:
+    """Encode ``lagged``; the account's own log has the group ``""``."""
+    group = stream.key if stream.kind == GROUP else ""
+    return rpc.encode_notification("lagged", {"group": group, "head": head})
+
+
+def signal_frame(**fields: Any) -> bytes:
+    """Encode a ``signal``."""
+    return rpc.encode_notification("signal", fields)

@@ -1,0 +1,118 @@
+"""Followers of the log that cause effects elsewhere.
+
+A reactor has a name and a durable position in the store's global order. It reads the records that
+are marked ``followed``, causes the effects of each, and then stores its position: so effects are
+at least once, and their receivers tell repeated ones by stream and seq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import structlog
+import trio
+
+from groupd.config import Limits
+from groupd.domain.account.hearing import Hear, heard_by
+from groupd.domain.base import SERVER, Identity, StreamKey
+from groupd.domain.catalog import EVENTS
+from groupd.domain.projection import MemberRow
+from groupd.engine.actor import Entry
+from groupd.engine.directory import Directory
+from groupd.engine.waiting import Waiter
+from groupd.errors import LogUnavailable
+from groupd.storage.port import Followed, PutPosition, Store
+from groupd.wire import codec
+
+log = structlog.get_logger()
+RETRY_S: Final = 1.0
+"""How long a reactor waits after an effect was refused."""
+
+
+class AccountReactor:
+    """Lets accounts hear of what befalls their user in groups: added, left, dissolved."""
+
+    name: Final = "accounts"
+
+    def __init__(self, directory: Directory, limits: Limits) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._news = trio.Event()
+        self.position = 0
+        """Up to which place in the global order all effects are durable."""
+
+    def rouse(self) -> None:
+        """Hear that followed records were appended."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Follow the log; runs until cancelled."""
+        store = self._directory.log
+        self.position = await store.read(lambda store: store.position(self.name))
+        while True:
+            news = self._news
+            try:
+                found = await store.read(self._next)
+                for item in found:
+                    await self._react(item)
+                if found:
+                    await store.write(PutPosition(self.name, found[-1].position))
+                    self.position = found[-1].position
+                    continue
+            except LogUnavailable:
+                await trio.sleep(RETRY_S)
+                continue
+            await news.wait()
+            self._news = trio.Event()
+
+    def _next(self, store: Store) -> Sequence[Followed]:
+        return store.followed(self.position, self._limits.reactor_page)
+
+    async def _react(self, item: Followed) -> None:
+        event = codec.decode_event(EVENTS[item.stream.kind], item.record)
+        heard = heard_by(event, item.record)
+        if heard is None:
+            return
+        user, kind = heard
+        hear = Hear(
+            kind(
+                group=item.stream.key,
+                at=item.record.seq,
+                by=item.record.user,
+            )
+        )
+        async for users in self._concerned(item.stream, user):
+            await self._tell(item.stream.tenant, users, hear)
+
+    async def _concerned(self, stream: StreamKey, user: str | None) -> AsyncIterator[Sequence[str]]:
+        """Give the users in pages: the one that is named, or all members."""
+        if user is not None:
+            yield (user,)
+            return
+        limit, after = self._limits.reactor_page, ""
+        while True:
+            rows = await self._members(stream, after, limit)
+            if rows:
+                yield [row.user for row in rows]
+                after = rows[-1].user
+            if len(rows) < limit:
+                return
+
+    async def _members(self, stream: StreamKey, after: str, limit: int) -> Sequence[MemberRow]:
+        return await self._directory.log.read(
+            lambda store: store.members(stream.tenant, stream.key, after, limit)
+        )
+
+    async def _tell(self, tenant: str, users: Sequence[str], hear: Hear) -> None:
+        while True:
+            waiter = Waiter(len(users))
+            for tag, user in enumerate(users):
+                account = Identity(user=user, tenant=tenant).account
+                caller = Identity(user=SERVER, tenant=tenant)
+                self._directory.tell(account, Entry(caller, hear, "", waiter, tag))
+            refusals = await waiter.refusals()
+            if not refusals:
+                return
+            log.warning("effect_refused", reactor=self.name, error=str(refusals[0]))
+            await trio.sleep(RETRY_S)

@@ -1,0 +1,56 @@
+"""The one task that wakes streams at their deadlines, also after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from groupd.config import Limits
+from groupd.domain.base import StreamKey
+from groupd.engine.ports import Clock
+from groupd.errors import LogUnavailable
+from groupd.storage.log import Log
+
+
+class Timers:
+    """Sleeps until the earliest stored deadline, never longer than a second at a time.
+
+    Never longer, because the wall clock may jump. Streams are woken at a bounded rate, so that
+    many deadlines at once do not starve requests.
+    """
+
+    def __init__(
+        self, *, log: Log, clock: Clock, limits: Limits, wake: Callable[[StreamKey], None]
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._limits = limits
+        self._wake = wake
+        self._next_ms: int | None = None
+
+    def note(self, deadline_ms: int | None) -> None:
+        """Hear of a deadline that was stored."""
+        if deadline_ms is not None and (self._next_ms is None or deadline_ms < self._next_ms):
+            self._next_ms = deadline_ms
+
+    async def run(self) -> None:
+        """Wake streams; runs until cancelled."""
+        self._next_ms = await self._log.read(lambda store: store.next_deadline_ms())
+        while True:
+            now_ms = self._clock.now_ms()
+            if self._next_ms is not None and self._next_ms <= now_ms:
+                await self._wake_due(now_ms)
+            await trio.sleep(self._limits.deadline_poll_ms / 1_000)
+
+    async def _wake_due(self, now_ms: int) -> None:
+        most = self._limits.wakes_per_round_max
+        try:
+            due = await self._log.read(lambda store: store.due(now_ms, most))
+            # Until a woken stream has written its next deadline it counts as due, and is woken
+            # again in the next round: a wake-up can be lost only together with the process.
+            self._next_ms = await self._log.read(lambda store: store.next_deadline_ms())
+        except LogUnavailable:
+            return
+        for stream in due:
+            self._wake(stream)
