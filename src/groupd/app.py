@@ -1,0 +1,335 @@
+"""The composition root: real clock, randomness, files, sockets and signals, put together.
+
+Placement rules: whatever reaches for the world outside the process stands here, in ``storage/`` or
+in ``server/link.py``, and nowhere else. What can be decided without the world stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import structlog
+import trio
+
+from groupd import client
+from groupd.auth import TokenVerifier, issue_token
+from groupd.client.connection import Connection
+from groupd.client.limits import ClientLimits
+from groupd.config import Config
+from groupd.domain.base import Identity, Request
+from groupd.domain.links import LinkKeys
+from groupd.engine import hub as engine
+from groupd.engine.hub import Hub
+from groupd.engine.nursery import open_hidden_nursery
+from groupd.engine.ports import Ports
+from groupd.errors import ConfigError
+from groupd.server.link import connect_link, listener_url, open_listeners
+from groupd.server.listener import Server
+from groupd.storage.log import Log, open_log
+from groupd.storage.memory import MemoryStore
+from groupd.storage.port import Store
+from groupd.storage.sqlite import FILE_NAME, SqliteStore
+from groupd.wire.rpc import FrameLimits
+
+log = structlog.get_logger()
+
+SECRET_FILE: Final = "secret"
+LINK_KEYS_FILE: Final = "link-keys.json"
+SOCKET_FILE: Final = "groupd.sock"
+RESERVED_DESCRIPTORS: Final = 64
+"""Left for files, listeners and turning connections away."""
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_ms(self) -> int:
+        """Give milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+
+class SystemRandomness:
+    """The machine's randomness."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Give ``count`` bytes that nobody can guess."""
+        return os.urandom(count)
+
+
+def system_ports() -> Ports:
+    """Give the real clock and randomness."""
+    return Ports(clock=SystemClock(), randomness=SystemRandomness())
+
+
+# --- the data directory
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def auth_secret(config: Config, *, make: bool) -> str:
+    """Give the secret that tokens are signed with: the configured one, or the data directory's.
+
+    With ``make`` a missing one is made. Raises ConfigError where there is none.
+    """
+    if config.auth.secret is not None:
+        return config.auth.secret
+    path = Path(config.data) / SECRET_FILE
+    if not path.exists():
+        if not make:
+            raise ConfigError(
+                f"{path}: there is no secret; start the server once, set GROUPD_AUTH_SECRET, "
+                "or name the server's directory with --data"
+            )
+        _write_private(path, secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+def link_keys(directory: Path | None) -> LinkKeys:
+    """Give the keys for share links: the data directory's, made at the first start.
+
+    Without a directory they live as long as the process.
+    """
+    if directory is None:
+        return LinkKeys({"memory": secrets.token_bytes(32)}, "memory")
+    path = directory / LINK_KEYS_FILE
+    if not path.exists():
+        made = {"current": "k1", "keys": {"k1": secrets.token_hex(32)}}
+        _write_private(path, json.dumps(made, indent=2))
+    try:
+        plain = json.loads(path.read_text())
+        keys = {name: bytes.fromhex(key) for name, key in plain["keys"].items()}
+        return LinkKeys(keys, str(plain["current"]))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{path}: expected {{current, keys}} with hex keys: {error}") from None
+
+
+def new_store_id() -> str:
+    """Draw the id of a new store."""
+    return secrets.token_hex(8)
+
+
+def store_maker(config: Config) -> Callable[[], Store]:
+    """Give what opens the configured store."""
+    if config.memory:
+        return lambda: MemoryStore(new_store_id())
+    return lambda: SqliteStore.open(Path(config.data), new_id=new_store_id)
+
+
+# --- as a library
+
+
+@asynccontextmanager
+async def open_hub(
+    data: str | Path | None = None, *, config: Config | None = None
+) -> AsyncIterator[Hub]:
+    """Run groupd inside this trio program, with no socket.
+
+    With ``data`` the groups are kept in that directory, which no other process may use at the
+    same time; without, in memory. At the end of the block everything is written and closed;
+    cancelled, it ends at once and nothing that was answered is lost.
+
+    Raises LogUnavailable where the directory is in use, LogCorrupt where it is not groupd's.
+    """
+    config = config or Config()
+    config = attrs.evolve(config, memory=data is None, data=str(data or config.data))
+    directory = None if data is None else Path(data)
+    async with (
+        open_log(store_maker(config), threaded=not config.memory) as store,
+        engine.open_hub(
+            log=store, ports=system_ports(), links=link_keys(directory), config=config
+        ) as hub,
+    ):
+        yield hub
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, token: str | Callable[[], Awaitable[str]], **options: object
+) -> AsyncIterator[client.Client]:
+    """Connect to a groupd server; see ``groupd.client.connect`` for the options and the errors."""
+    ports = client.Ports(clock=SystemClock(), randomness=SystemRandomness(), dial=connect_link)
+    async with client.connect(url, token=token, ports=ports, **options) as connected:  # type: ignore[arg-type]
+        yield connected
+
+
+def make_token(config: Config, identity: Identity, *, expires_in_ms: int) -> str:
+    """Issue a token as the host application would, with the server's own secret."""
+    return issue_token(
+        auth_secret(config, make=True),
+        identity,
+        now_ms=SystemClock().now_ms(),
+        expires_in_ms=expires_in_ms,
+        audience=config.auth.audience,
+    )
+
+
+# --- as a server
+
+
+@attrs.frozen
+class Running:
+    """A server that accepts connections."""
+
+    urls: Sequence[str]
+    config: Config
+    made_secret: bool
+
+
+async def serve(
+    config: Config,
+    *,
+    announce: Callable[[Running], None],
+    stop: trio.Event | None = None,
+    handle_signals: bool = True,
+) -> None:
+    """Run a server until SIGTERM, SIGINT or ``stop``; then drain, snapshot and close.
+
+    ``announce`` is called once, when connections are accepted. A second signal ends it at once.
+    Raises ConfigError, or LogUnavailable where another server has the data directory.
+    """
+    config = _within_descriptors(config)
+    data = Path(config.data)
+    async with open_log(store_maker(config), threaded=not config.memory) as store:
+        made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
+        secret = None if config.auth.public_keys else auth_secret(config, make=True)
+        verifier = TokenVerifier(
+            attrs.evolve(config.auth, secret=config.auth.secret or secret),
+            token_max_bytes=config.limits.frame_before_hello_max_bytes,
+            default_plan=config.default_plan,
+        )
+        async with (
+            engine.open_hub(
+                log=store, ports=system_ports(), links=link_keys(data), config=config
+            ) as hub,
+            open_hidden_nursery() as nursery,
+        ):
+            server = Server(hub, config, verify=verifier.verify, nursery=nursery)
+            running = _listen(server, config, nursery, made_secret=made_secret)
+            nursery.start_soon(server.sweep)
+            announce(running)
+            log.info("serving", urls=list(running.urls), store=store.id, memory=config.memory)
+            await _wait_for_end(stop or trio.Event(), handle_signals, nursery)
+            log.info("stopping", sessions=len(server.sessions))
+            await server.stop()
+            nursery.cancel_scope.cancel()
+    log.info("stopped")
+
+
+def _listen(server: Server, config: Config, nursery: trio.Nursery, *, made_secret: bool) -> Running:
+    backlog = config.limits.accept_backlog
+    socket_url = f"unix://{(Path(config.data) / SOCKET_FILE).resolve()}"
+    operator = open_listeners(socket_url, backlog)
+    listeners = [listener for url in config.listen for listener in open_listeners(url, backlog)]
+    nursery.start_soon(lambda: server.listen(operator, is_operator=True))
+    nursery.start_soon(server.listen, listeners)
+    urls = [listener_url(listener) for listener in listeners]
+    return Running(urls, config, made_secret)
+
+
+async def _wait_for_end(stop: trio.Event, handle_signals: bool, nursery: trio.Nursery) -> None:
+    """Return at the first signal or ``stop``; a second signal cancels everything."""
+    if not handle_signals:
+        await stop.wait()
+        return
+
+    async def watch() -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+            async for _number in received:
+                if stop.is_set():
+                    nursery.cancel_scope.cancel()
+                stop.set()
+
+    nursery.start_soon(watch)
+    await stop.wait()
+
+
+def _within_descriptors(config: Config) -> Config:
+    """Raise the process's descriptor limit, and take no more connections than it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = config.limits.connections_max + RESERVED_DESCRIPTORS
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return config
+    log.warning("few_descriptors", allowed=soft, wanted=wanted)
+    room = max(1, soft - RESERVED_DESCRIPTORS)
+    return attrs.evolve(config, limits=attrs.evolve(config.limits, connections_max=room))
+
+
+# --- the terminal
+
+
+async def read_line() -> str | None:
+    """Read a line of standard input; None at its end. Cancelled, the line that comes is lost."""
+    line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    return line or None
+
+
+# --- for the operator
+
+
+def has_store(config: Config) -> bool:
+    """Say whether the data directory holds a store."""
+    return (Path(config.data) / FILE_NAME).exists()
+
+
+@asynccontextmanager
+async def open_files(config: Config) -> AsyncIterator[Log]:
+    """Open the files of a data directory that no server is using."""
+    async with open_log(store_maker(config), threaded=True) as store:
+        yield store
+
+
+class RunningServer:
+    """A server in another process, asked over its own socket."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def ask(self, request: Request) -> Mapping[str, Any]:
+        """Ask it something; raises Rejected, or Disconnected where it has gone."""
+        return await self._connection.request(request.method, request.params())
+
+
+@asynccontextmanager
+async def ask_server(config: Config) -> AsyncIterator[RunningServer | None]:
+    """Give the server that is using a data directory, or None where there is none."""
+    path = (Path(config.data) / SOCKET_FILE).resolve()
+    link = None
+    if path.exists():
+        with suppress(trio.BrokenResourceError):
+            link = await connect_link(f"unix://{path}")
+    if link is None:
+        yield None
+        return
+    frames = FrameLimits.for_client(config.limits)
+    connection = Connection(
+        link, frames, ClientLimits(), on_notification=lambda method, params: None
+    )
+    async with open_hidden_nursery() as nursery:
+        nursery.start_soon(connection.run)
+        yield RunningServer(connection)
+        connection.close()

@@ -1,0 +1,6 @@
+"""Who is asking: tokens that the host application issues and groupd believes."""
+
+from groupd.auth.keys import SECRET_MIN_BYTES
+from groupd.auth.tokens import TokenVerifier, issue_token
+
+__all__ = ["SECRET_MIN_BYTES", "TokenVerifier", "issue_token"]

@@ -1,0 +1,1 @@
+"""The engine behind sockets: listeners, links, sessions."""

@@ -1,0 +1,69 @@
+"""From an RPC request to what the engine takes: which method, which parameters, which address."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from groupd.config import CONTENT, Limits, Plan
+from groupd.domain.base import GROUP, Request
+from groupd.domain.catalog import REQUESTS
+from groupd.domain.fields import clean_text, refuse
+from groupd.errors import Rejected
+from groupd.wire import rpc
+
+ID_LENGTH: Final = 36
+
+
+@attrs.frozen
+class Call:
+    """A request that was understood."""
+
+    request: Request
+    group: str | None
+    request_id: str
+
+
+def understand(message: rpc.Request, *, operator: bool) -> Call:
+    """Parse a request; raises Rejected ``unknown_method`` or ``bad_request``."""
+    cls = REQUESTS.get(message.method)
+    if cls is None or (cls.operator and not operator):
+        raise Rejected("unknown_method", "there is no such method")
+    params = message.params
+    group = None
+    if cls.addressed in (GROUP, "code"):
+        group = params.get("group")
+        if group is not None:
+            clean_text(group, "group", max_chars=CONTENT.ref_max)
+    request_id = ""
+    if cls.takes_id:
+        given = params.get("id")
+        if given is not None:
+            if type(given) is not str or len(given) != ID_LENGTH:
+                raise refuse("id", "expected a UUIDv7 in its 36-character form")
+            request_id = given
+    return Call(cls.parse(params), group, request_id)
+
+
+def shown_limits(limits: Limits, plan: Plan) -> dict[str, Any]:
+    """Give what ``hello`` says of limits: those a client can act on."""
+    return {
+        "frame_max_bytes": limits.frame_max_bytes,
+        "name_max": CONTENT.name_max,
+        "text_max": CONTENT.text_max,
+        "announcement_max": CONTENT.announcement_max,
+        "data_max_bytes": CONTENT.data_max_bytes,
+        "card_max_bytes": CONTENT.card_max_bytes,
+        "mentions_max": CONTENT.mentions_max,
+        "history_page_max": CONTENT.history_page_max,
+        "groups_page_max": CONTENT.groups_page_max,
+        "members_page_max": CONTENT.members_page_max,
+        "sync_groups_max": CONTENT.sync_groups_max,
+        "users_max": CONTENT.users_max,
+        "ids_window_ms": limits.ids_window_ms,
+        "ids_ahead_ms": limits.ids_ahead_ms,
+        "rate_per_s": limits.rate_per_s,
+        "rate_burst": limits.rate_burst,
+        "plan": attrs.asdict(plan),
+    }

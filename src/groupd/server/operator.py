@@ -1,0 +1,100 @@
+"""What only the operator may ask, over the socket in the data directory.
+
+That socket's file mode is its authentication: whoever may read the store may ask it questions. So
+``groupd log`` and ``groupd check`` work beside a running server, which holds the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from groupd.config import Limits
+from groupd.domain.base import ACCOUNT, GROUP, StreamKey
+from groupd.domain.queries import OperatorCheck, OperatorLog
+from groupd.engine.ledger import project
+from groupd.errors import Rejected
+from groupd.storage.log import Log
+from groupd.storage.port import Head, Problem, Store
+from groupd.storage.verify import BEGINNING, SLICE, Place, check_slice, verify_index
+from groupd.wire import codec
+from groupd.wire.codec import Encoded
+
+RECORDS_PER_CALL: Final = 20_000
+"""After how many records, about, one call of ``operator_check`` answers."""
+
+
+async def serve(
+    log: Log, limits: Limits, request: OperatorLog | OperatorCheck
+) -> Mapping[str, Any] | Encoded:
+    """Serve a request of the operator's."""
+    if isinstance(request, OperatorLog):
+        return await page_log(log, limits, request)
+    return await check_some(log, request)
+
+
+async def check_some(log: Log, request: OperatorCheck) -> Mapping[str, Any]:
+    """Verify the streams after ``after``, about ``RECORDS_PER_CALL`` records' worth.
+
+    Each slice is a read of its own, so writers go on in between. The last call also compares the
+    index with the records; for that moment writers wait.
+    """
+    after = None if request.after is None else StreamKey(*request.after)
+    records, streams = 0, 0
+    problems: list[Problem] = []
+    following: StreamKey | None = None
+    for stream in await log.read(partial(_streams_after, after)):
+        if records >= RECORDS_PER_CALL:
+            break
+        place: Place | None = BEGINNING
+        while place is not None:
+            found, place = await log.read(partial(_check, stream, place))
+            problems += found
+        head = await log.read(partial(_head, stream))
+        records += 0 if head is None else head.seq
+        streams += 1
+        following = stream
+    result: dict[str, Any] = {"streams": streams, "records": records}
+    shown = [{"stream": list(p.stream), "seq": p.seq, "what": p.what} for p in problems]
+    if following is None:
+        wrong = await log.read(lambda store: verify_index(store, project))
+        shown += [{"stream": [], "seq": 0, "what": what} for what in wrong]
+    else:
+        result["next"] = list(following)
+    return result | {"problems": shown}
+
+
+def _streams_after(after: StreamKey | None, store: Store) -> Sequence[StreamKey]:
+    return store.streams(after, SLICE)
+
+
+def _head(stream: StreamKey, store: Store) -> Head | None:
+    return store.head(stream)
+
+
+def _check(stream: StreamKey, place: Place, store: Store) -> tuple[Sequence[Problem], Place | None]:
+    return check_slice(store, stream, place)
+
+
+async def page_log(log: Log, limits: Limits, request: OperatorLog) -> Encoded:
+    """Give a page of any stream, with what only admins see."""
+    kind = ACCOUNT if request.account else GROUP
+    stream = StreamKey(kind, request.tenant, request.group)
+    max_bytes = limits.page_max_bytes
+
+    def read(store: Store) -> bytes:
+        head = store.head(stream)
+        if head is None:
+            raise Rejected("not_found", f"no {kind} {request.group!r}")
+        piece = store.read(stream, request.after, request.limit, max_bytes)
+        shown = [codec.event_map(record) for record in piece.records]
+        return codec.encode_map(
+            [
+                ("events", codec.encode_array(shown)),
+                ("head", codec.pack(head.seq)),
+                ("more", codec.pack(piece.more)),
+            ]
+        )
+
+    return Encoded(await log.read(read))

@@ -1,0 +1,41 @@
+"""How much one user may ask: a token bucket for each, shared by all of their sessions."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define
+class Bucket:
+    """A token bucket. Times are seconds on any steady clock; the caller passes them in."""
+
+    per_s: float
+    burst: float
+    level: float
+    at_s: float
+
+    @classmethod
+    def full(cls, *, per_s: float, burst: float, now_s: float) -> Bucket:
+        """Make a bucket that has not been drawn from."""
+        return cls(per_s, burst, burst, now_s)
+
+    def take(self, cost: float, now_s: float) -> int:
+        """Take ``cost`` units and give 0, or take nothing and give the milliseconds to wait."""
+        self.level = min(self.burst, self.level + (now_s - self.at_s) * self.per_s)
+        self.at_s = now_s
+        if self.level < cost:
+            return int((cost - self.level) / self.per_s * 1_000) + 1
+        self.level -= cost
+        return 0
+
+    def is_full(self, now_s: float) -> bool:
+        """Say whether nothing would be forgotten with it."""
+        return self.level + (now_s - self.at_s) * self.per_s >= self.burst
+
+
+@attrs.define
+class Seat:
+    """One user at this server: how many sessions, and how much they have asked."""
+
+    bucket: Bucket
+    sessions: int = 0
