@@ -1,0 +1,244 @@
+"""The commands: ``groupd serve``, ``token``, ``chat``, ``log`` and ``check``.
+
+Placement rules: this file parses and exits. ``chat.py`` is the chat client, ``operate.py`` what an
+operator asks of a store; what they need of the world comes from ``app.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+import trio
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from groupd import app as composition
+from groupd.cli import operate
+from groupd.cli.chat import chat_on
+from groupd.config import Config
+from groupd.config_file import load_config
+from groupd.domain.base import Identity
+from groupd.errors import GroupdError
+from groupd.telemetry import configure_logging
+from groupd.version import VERSION
+
+app = cyclopts.App(
+    name="groupd",
+    version=VERSION,
+    help="Group chat for any app: a server, and what it takes to try it out.",
+)
+
+ConfigFile = Annotated[
+    Path | None, Parameter("--config", help="A TOML file; see docs/configuration.md.")
+]
+Data = Annotated[str | None, Parameter("--data", help="The data directory. [groupd-data]")]
+
+DURATIONS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _duration_ms(_type: Any, tokens: Any) -> int:
+    """Read ``90s``, ``15m``, ``12h`` or ``30d``."""
+    text = tokens[0].value
+    number, unit = text[:-1], text[-1:]
+    if unit not in DURATIONS or not number.isdigit() or int(number) == 0:
+        raise ValueError(f"expected a duration such as 90s, 15m, 12h or 30d, got {text!r}")
+    return int(number) * DURATIONS[unit]
+
+
+def _config(path: Path | None, **overrides: Any) -> Config:
+    return load_config(path, os.environ, overrides)
+
+
+@app.command
+def serve(
+    *,
+    config: ConfigFile = None,
+    listen: Annotated[
+        tuple[str, ...] | None,
+        Parameter(help="tcp://HOST:PORT or unix:///PATH; may be repeated. [tcp://127.0.0.1:7400]"),
+    ] = None,
+    data: Data = None,
+    memory: Annotated[bool, Parameter(negative="", help="Keep nothing on disk.")] = False,
+    rate_limits: Annotated[
+        bool,
+        Parameter(
+            negative="--no-rate-limits",
+            help="--no-rate-limits lifts limits on rates and connections, for load tests.",
+        ),
+    ] = True,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None, Parameter(help="[info]")
+    ] = None,
+) -> None:
+    """Run a server until it is told to stop (Ctrl-C or SIGTERM).
+
+    Without a configuration it keeps its data, and a secret for tokens that it makes, in
+    ./groupd-data.
+    """
+    settings = _config(
+        config,
+        listen=list(listen) if listen else None,
+        data=data,
+        memory=memory or None,
+        rate_limits=None if rate_limits else False,
+        log_level=log_level,
+    )
+    configure_logging(settings.log_level)
+    console = Console(stderr=True)
+
+    def announce(running: composition.Running) -> None:
+        _announce(console, running)
+
+    trio.run(lambda: composition.serve(settings, announce=announce))
+
+
+def _announce(console: Console, running: composition.Running) -> None:
+    config = running.config
+    where = "in memory only" if config.memory else f"in {config.data}"
+    console.print(f"[bold green]groupd {VERSION}[/] keeps its groups {escape(where)}.")
+    for url in running.urls:
+        console.print(f"Listening on [bold]{escape(url)}[/]")
+    if running.made_secret:
+        secret = Path(config.data) / composition.SECRET_FILE
+        console.print(f"A secret for tokens was made: {escape(str(secret))}")
+    command = sys.argv[0] if "/" in sys.argv[0] else "groupd"
+    command = os.path.relpath(command) if "/" in command else command
+    option = "" if config.data == Config().data else f" --data {config.data}"
+    server = "" if running.urls[0] == Config().listen[0] else f" --server {running.urls[0]}"
+    console.print("\nIn another terminal, get a token and chat:")
+    line = f"  {command} chat{server} --token $({command} token alice{option})"
+    console.print(escape(line), soft_wrap=True, highlight=False)
+    console.print("Ctrl-C stops the server.\n")
+
+
+@app.command
+def token(
+    user: str,
+    *,
+    name: Annotated[str, Parameter(help="The name that others see.")] = "",
+    plan: Annotated[str, Parameter(help="ordinary, kuaishou, douyin, wechat, circle.")] = "",
+    gender: str = "",
+    birth_year: int | None = None,
+    region: str = "",
+    tenant: str = "",
+    expires_in: Annotated[
+        int, Parameter(converter=_duration_ms, help="Such as 90s, 15m, 12h, 30d.")
+    ] = 12 * 3_600_000,
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Print a token for USER, signed with the server's secret.
+
+    In production the host application issues tokens; this is for trying things out.
+
+    Parameters
+    ----------
+    user
+        The user's id, as the host application knows it.
+    """
+    settings = _config(config, data=data)
+    identity = Identity(
+        user=user,
+        name=name or user,
+        plan=plan,
+        gender=gender,
+        birth_year=birth_year,
+        region=region,
+        tenant=tenant,
+    )
+    print(composition.make_token(settings, identity, expires_in_ms=expires_in))
+
+
+@app.command
+def chat(
+    *,
+    token: Annotated[str, Parameter(help="From `groupd token USER`.")],
+    server: Annotated[str, Parameter(help="The server's URL.")] = "tcp://127.0.0.1:7400",
+) -> None:
+    """Chat from this terminal, line by line. /help lists what can be typed."""
+    console = Console()
+
+    async def run() -> None:
+        status = console.status(f"connecting to {server}")
+        status.start()
+        try:
+            async with composition.connect(server, token=token) as client:
+                status.stop()
+                await chat_on(client, composition.read_line, console)
+        finally:
+            status.stop()
+
+    trio.run(run)
+
+
+@app.command(name="log")
+def log_(
+    group: str,
+    *,
+    after: Annotated[int, Parameter(help="Begin after this seq.")] = 0,
+    limit: Annotated[int | None, Parameter(help="Show at most so many events.")] = None,
+    account: Annotated[
+        bool, Parameter(negative="", help="GROUP is a user: show their own log.")
+    ] = False,
+    tenant: str = "",
+    json: Annotated[bool, Parameter(negative="", help="One JSON object a line.")] = False,
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Show the log of GROUP, beside a running server or without one."""
+    settings = _config(config, data=data)
+    query = operate.LogQuery(group=group, after=after, limit=limit, account=account, tenant=tenant)
+    _run(lambda: operate.show_log(settings, query, as_json=json))
+
+
+@app.command
+def check(
+    *,
+    rebuild_index: Annotated[
+        bool, Parameter(negative="", help="Make the index anew from the logs first.")
+    ] = False,
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Verify the hash chains of all logs, and the index; exit with 1 where something is wrong."""
+    settings = _config(config, data=data)
+    _run(lambda: operate.check(settings, rebuild_index=rebuild_index))
+
+
+def _run(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    if not trio.run(function):
+        sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line; expected errors are one line and exit with 1."""
+    try:
+        app()
+    except GroupdError as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        expected, rest = group.split(GroupdError)
+        if rest is not None or expected is None:
+            raise
+        for leaf in _leaves(expected):
+            _fail(leaf)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _fail(error: BaseException) -> None:
+    Console(stderr=True).print(f"[bold red]groupd:[/] {escape(str(error))}", soft_wrap=True)
+    sys.exit(1)
