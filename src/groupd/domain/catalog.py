@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+import attrs
 
 from groupd.domain import queries
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import Added, HasDissolved, HasLeft
 from groupd.domain.account.state import Account, Disowned, Owned
 from groupd.domain.base import ACCOUNT, GROUP, Event, Request
-from groupd.domain.group import board, info, links, membership, messages, settings
+from groupd.domain.group import board, deadlines, info, links, membership, messages, settings
 from groupd.domain.group.state import Group
 from groupd.domain.stream import Stream
 
-STATES: Final[Mapping[str, type[Stream]]] = MappingProxyType({GROUP: Group, ACCOUNT: Account})
-"""Kind of stream -> the class of its state."""
+
+@attrs.frozen
+class Aggregate:
+    """A kind of stream: the class of its state, and its deadlines."""
+
+    state: type[Stream]
+    deadline_ms: Callable[[Any], int | None] = lambda state: None
+    """Gives the time at which ``due`` has something to say, or None."""
+    due: Callable[[Any, int], Sequence[Event]] = lambda state, now_ms: ()
+    """Gives the events that are due by a time. They are the server's own."""
+
+
+AGGREGATES: Final[Mapping[str, Aggregate]] = MappingProxyType(
+    {
+        GROUP: Aggregate(Group, deadlines.deadline_ms, deadlines.due),
+        ACCOUNT: Aggregate(Account),
+    }
+)
+"""Kind of stream -> what the engine knows of it."""
 
 REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
     {

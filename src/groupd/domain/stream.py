@@ -51,14 +51,6 @@ class Stream:
         self.guard(command, context)
         return command.decide(self, context)
 
-    def wake(self, now_ms: int) -> list[Event]:
-        """Give the events that are due by now. They are the server's own."""
-        return []
-
-    def deadline_ms(self) -> int | None:
-        """Give the time at which ``wake`` has something to do, or None."""
-        return None
-
     def dump(self, *, erasable: bool = True) -> Any:
         """Give the state as plain values; ``load`` reverses it.
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import trio
 
-from groupd.domain.base import Rules, StreamKey
-from groupd.domain.links import LinkKeys
-from groupd.engine.actor import Actor, Entry
-from groupd.engine.outlet import Outlets
-from groupd.engine.ports import Ports
-from groupd.engine.timers import Timers
-from groupd.storage.log import Log
+from groupd.domain.base import Identity, LiveQuery, StreamKey
+from groupd.engine.actor import Actor
+from groupd.engine.mail import Entry
+from groupd.engine.shared import Shared
+from groupd.engine.waiting import Waiter
 
 SWEEPS_PER_IDLE: Final = 4
 """How often, within the idle time, the directory looks for idle actors."""
@@ -22,25 +20,8 @@ SWEEPS_PER_IDLE: Final = 4
 class Directory:
     """All running actors, and what they share."""
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        ports: Ports,
-        rules: Rules,
-        links: LinkKeys,
-        outlets: Outlets,
-        timers: Timers,
-        start_soon: Callable[..., None],
-        rouse_reactors: Callable[[], None],
-    ) -> None:
-        self.log = log
-        self.ports = ports
-        self.rules = rules
-        self.links = links
-        self.outlets = outlets
-        self.timers = timers
-        self.rouse_reactors = rouse_reactors
+    def __init__(self, shared: Shared, *, start_soon: Callable[..., None]) -> None:
+        self.shared = shared
         self._start_soon = start_soon
         self._actors: dict[StreamKey, Actor] = {}
         self._emptied = trio.Event()
@@ -49,6 +30,12 @@ class Directory:
         """Put a request into a stream's mailbox; activates the stream."""
         self._actor(stream).tell(entry)
 
+    async def ask(self, stream: StreamKey, caller: Identity, query: LiveQuery) -> dict[str, Any]:
+        """Ask a stream's live state; raises Rejected."""
+        waiter = Waiter()
+        self.tell(stream, Entry(caller, query, "", waiter, 0))
+        return dict(await waiter.wait())
+
     def wake(self, stream: StreamKey) -> None:
         """Let a stream look at its deadlines; activates it."""
         self._actor(stream).wake()
@@ -56,18 +43,16 @@ class Directory:
     def _actor(self, stream: StreamKey) -> Actor:
         actor = self._actors.get(stream)
         if actor is None:
-            actor = self._actors[stream] = Actor(stream, self)
+            actor = self._actors[stream] = Actor(stream, self.shared, dismiss=self._dismiss)
             self._start_soon(actor.run)
         return actor
 
-    def dismiss(self, actor: Actor) -> bool:
-        """Forget an actor that is about to end. Part of its last synchronous step."""
+    def _dismiss(self, actor: Actor) -> None:
         del self._actors[actor.stream]
-        self.outlets.detach(actor.stream)
+        self.shared.outlets.detach(actor.stream)
         if not self._actors:
             self._emptied.set()
             self._emptied = trio.Event()
-        return True
 
     @property
     def awake(self) -> int:
@@ -80,7 +65,7 @@ class Directory:
 
     async def sweep(self) -> None:
         """Retire actors that have been idle; runs until cancelled."""
-        idle_s = self.rules.limits.actor_idle_ms / 1_000
+        idle_s = self.shared.rules.limits.actor_idle_ms / 1_000
         while True:
             await trio.sleep(idle_s / SWEEPS_PER_IDLE)
             before = trio.current_time() - idle_s

@@ -15,19 +15,17 @@ No actor is activated for this.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 
+from groupd.config import CONTENT
 from groupd.domain.base import GROUP, Audience, Identity, Record, Role, StreamKey
 from groupd.domain.projection import Membership, Numbers
 from groupd.engine.outlet import Outlet
 from groupd.engine.peer import Peer
+from groupd.engine.shared import Shared
 from groupd.storage.port import Store
 from groupd.wire import codec
-
-if TYPE_CHECKING:
-    from groupd.engine.hub import Hub
 
 
 @attrs.frozen
@@ -51,19 +49,19 @@ def view_of(role: int) -> Audience:
     return Audience.ADMINS if role >= Role.ADMIN else Audience.MEMBERS
 
 
-async def greet(hub: Hub, peer: Peer, caller: Identity) -> Greeting:
+async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     """Subscribe a session to all that its user reads.
 
-    The caller has called ``peer.hold`` and owns the peer: it calls ``hub.part`` in any case.
+    The caller has called ``peer.hold`` and owns the peer: it calls ``Hub.part`` in any case.
     """
-    roster, outlets = hub.outlets.roster, hub.outlets
+    roster, outlets = shared.outlets.roster, shared.outlets
     user = (caller.tenant, caller.user)
     taken = roster.watch(peer)
     roster.add(user, peer)
     try:
         while True:
             dropped = outlets.dropped
-            places, account_head = await _read_places(hub, caller)
+            places, account_head = await _read_places(shared, caller)
             streams = [caller.account, *(_stream(caller, place) for place in places)]
             if outlets.dropped == dropped or all(map(outlets.get, streams)):
                 break
@@ -81,16 +79,19 @@ async def greet(hub: Hub, peer: Peer, caller: Identity) -> Greeting:
         else:
             upto[place.group] = outlet.subscribe(peer, view_of(place.role))
     listed = [place for place in places if place.group in upto]
-    page = await list_groups(hub, caller, listed, upto)
+    page = await list_groups(shared, caller, listed, upto)
     return Greeting(page, account_head)
 
 
-async def relist(hub: Hub, caller: Identity) -> Greeting:
+async def relist(shared: Shared, caller: Identity) -> Greeting:
     """Give the same answer to a session that is subscribed already."""
-    places, account_head = await _read_places(hub, caller)
-    account = hub.outlets.get(caller.account)
-    upto = {place.group: hub.published(_stream(caller, place), place.head) for place in places}
-    page = await list_groups(hub, caller, places, upto)
+    places, account_head = await _read_places(shared, caller)
+    account = shared.outlets.get(caller.account)
+    upto = {
+        place.group: shared.outlets.published(_stream(caller, place), place.head)
+        for place in places
+    }
+    page = await list_groups(shared, caller, places, upto)
     return Greeting(page, account_head if account is None else account.published_seq)
 
 
@@ -99,8 +100,8 @@ def _waits_for_push(outlet: Outlet, peer: Peer, place: Membership) -> bool:
     return outlet.is_subscribed(peer) or place.joined_seq > outlet.published_seq
 
 
-async def _read_places(hub: Hub, caller: Identity) -> tuple[list[Membership], int]:
-    page = hub.content.groups_page_max
+async def _read_places(shared: Shared, caller: Identity) -> tuple[list[Membership], int]:
+    page = CONTENT.groups_page_max
 
     def read(store: Store) -> tuple[list[Membership], int]:
         places: list[Membership] = []
@@ -113,15 +114,15 @@ async def _read_places(hub: Hub, caller: Identity) -> tuple[list[Membership], in
         head = store.head(caller.account)
         return places, 0 if head is None else head.seq
 
-    return await hub.log.read(read)
+    return await shared.log.read(read)
 
 
 async def list_groups(
-    hub: Hub, caller: Identity, places: Sequence[Membership], upto: Mapping[str, int]
+    shared: Shared, caller: Identity, places: Sequence[Membership], upto: Mapping[str, int]
 ) -> Page:
     """Encode the first page of some groups, each as of the seq in ``upto``."""
-    content, limits = hub.content, hub.rules.limits
-    first = places[: content.groups_page_max]
+    limits = shared.rules.limits
+    first = places[: CONTENT.groups_page_max]
 
     def read(store: Store) -> tuple[Mapping[str, Numbers], dict[str, Record]]:
         wanted = {place.group: upto[place.group] for place in first}
@@ -134,7 +135,7 @@ async def list_groups(
                 lasts[place.group] = store.pick(stream, (number.last_seq,))[0]
         return numbers, lasts
 
-    numbers, lasts = await hub.log.read(read)
+    numbers, lasts = await shared.log.read(read)
     items: list[bytes] = []
     size, reached = 0, ""
     for place in first:

@@ -18,21 +18,22 @@ from typing import Any
 
 import trio
 
-from groupd.config import CONTENT, Config
+from groupd.config import Config
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
 from groupd.domain.fields import request_id_ms
 from groupd.domain.links import LinkKeys
 from groupd.domain.queries import Ping
-from groupd.engine.actor import Entry, Replies
 from groupd.engine.calls import Calls
 from groupd.engine.directory import Directory
 from groupd.engine.greeting import Greeting, greet, relist
+from groupd.engine.mail import Entry, Replies
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.outlet import Outlets, Roster
 from groupd.engine.peer import Peer
 from groupd.engine.ports import Ports
 from groupd.engine.reactors import AccountReactor
 from groupd.engine.reads import READS, Result
+from groupd.engine.shared import Shared
 from groupd.engine.timers import Timers
 from groupd.engine.waiting import Waiter
 from groupd.errors import Rejected
@@ -47,28 +48,23 @@ class Hub:
     def __init__(
         self, *, log: Log, ports: Ports, rules: Rules, links: LinkKeys, nursery: trio.Nursery
     ) -> None:
-        limits = rules.limits
         self.log = log
         self.ports = ports
         self.rules = rules
-        self.content = CONTENT
-        self.outlets = Outlets(roster=Roster(), limits=limits, start_soon=nursery.start_soon)
-        self._timers = Timers(
-            log=log, clock=ports.clock, limits=limits, wake=lambda key: self._directory.wake(key)
-        )
-        self._directory = Directory(
+        self.outlets = Outlets(roster=Roster(), limits=rules.limits, start_soon=nursery.start_soon)
+        self._timers = Timers(log=log, clock=ports.clock, limits=rules.limits)
+        self._reactor = AccountReactor(log=log, limits=rules.limits)
+        self._shared = Shared(
             log=log,
             ports=ports,
             rules=rules,
             links=links,
             outlets=self.outlets,
-            timers=self._timers,
-            start_soon=nursery.start_soon,
-            rouse_reactors=lambda: self.accounts.rouse(),
+            note_deadline=self._timers.note,
+            rouse_reactors=self._reactor.rouse,
         )
-        self.accounts = AccountReactor(self._directory, limits)
+        self._directory = Directory(self._shared, start_soon=nursery.start_soon)
         self._followers = trio.CancelScope()
-        self._nursery = nursery
 
     # --- requests
 
@@ -91,12 +87,6 @@ class Hub:
             request_id_ms(request_id)
         self._directory.tell(stream, Entry(caller, request, request_id, replies, tag))
 
-    async def ask(self, stream: StreamKey, caller: Identity, query: LiveQuery) -> dict[str, Any]:
-        """Ask a stream's live state; raises Rejected."""
-        waiter = Waiter()
-        self._directory.tell(stream, Entry(caller, query, "", waiter, 0))
-        return dict(await waiter.wait())
-
     async def read(
         self, caller: Identity, query: Query, *, group: str | None, peer: Peer | None = None
     ) -> Result:
@@ -104,17 +94,17 @@ class Hub:
         reader = READS.get(type(query))
         if reader is None:
             raise Rejected("unknown_method", f"{query.method} is not served here")
-        return await reader(self, caller, query.address(group, caller), query, peer)
+        return await reader(self._directory, caller, query.address(group, caller), query, peer)
 
     # --- sessions
 
     async def greet(self, peer: Peer, caller: Identity) -> Greeting:
         """Subscribe a session to all that its user reads; see ``greeting.py``."""
-        return await greet(self, peer, caller)
+        return await greet(self._shared, peer, caller)
 
     async def relist(self, caller: Identity) -> Greeting:
         """Give the groups again, to a session that is subscribed already."""
-        return await relist(self, caller)
+        return await relist(self._shared, caller)
 
     def part(self, peer: Peer, caller: Identity) -> None:
         """End a session's subscriptions. Doing it twice is not an error."""
@@ -124,16 +114,6 @@ class Hub:
             if outlet is not None:
                 outlet.unsubscribe(peer)
                 self.outlets.tidy(outlet)
-
-    def published(self, stream: StreamKey, head: int) -> int:
-        """Give how far a stream is published: ``head`` where nobody is awake to write to it."""
-        published = self.published_or_none(stream)
-        return head if published is None else published
-
-    def published_or_none(self, stream: StreamKey) -> int | None:
-        """Give how far a stream is published, or None where it has no outlet."""
-        outlet = self.outlets.get(stream)
-        return None if outlet is None else outlet.published_seq
 
     # --- library callers
 
@@ -168,8 +148,8 @@ class Hub:
         """Run what is always running: timers, reactors, the sweep of idle actors."""
         with self._followers:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._timers.run)
-                nursery.start_soon(self.accounts.run)
+                nursery.start_soon(self._timers.run, self._directory.wake)
+                nursery.start_soon(self._reactor.run, self._directory.tell)
                 nursery.start_soon(self._directory.sweep)
 
     async def close(self) -> None:

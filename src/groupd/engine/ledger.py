@@ -8,7 +8,7 @@ import attrs
 
 from groupd.config import Limits
 from groupd.domain.base import GROUP, Card, Event, Fetched, Needs, Record, StreamKey
-from groupd.domain.catalog import EVENTS, STATES
+from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.domain.projection import Change
 from groupd.domain.stream import Stream
 from groupd.wire import codec
@@ -34,7 +34,7 @@ class Ledger:
     @classmethod
     def empty(cls, stream: StreamKey) -> Ledger:
         """Give the ledger of a stream that has no record yet."""
-        return cls(stream, STATES[stream.kind]())
+        return cls(stream, AGGREGATES[stream.kind].state())
 
     def write(
         self,

@@ -304,6 +304,16 @@ class Outlets:
             del self._outlets[outlet.stream]
             self.dropped += 1
 
+    def published_or_none(self, stream: StreamKey) -> int | None:
+        """Give how far a stream is published, or None where nobody reads or writes it."""
+        outlet = self._outlets.get(stream)
+        return None if outlet is None else outlet.published_seq
+
+    def published(self, stream: StreamKey, head: int) -> int:
+        """Give how far a stream is published: all of it where it has no outlet."""
+        published = self.published_or_none(stream)
+        return head if published is None else published
+
     def reached(self, stream: StreamKey) -> int:
         """Give how far a stream is published, for ``lagged``; 0 where nobody reads it."""
         outlet = self._outlets.get(stream)

@@ -24,6 +24,8 @@ BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 """What ``try_send`` raises when the other side is gone."""
 PIECE_BYTES: Final = 65_536
 """What ``take`` joins at most: one comfortable send."""
+FAREWELLS_MAX: Final = 256
+"""Streams that may be owed a farewell or a ``lagged`` when one more farewell is noted."""
 
 
 class Peer:
@@ -67,8 +69,10 @@ class Peer:
         self._max_bytes = max_bytes
         self._backlog: deque[bytes] = deque()
         self._front: list[bytes] = []
-        self._lagging: dict[StreamKey, None] = {}
-        self._held = False
+        self._lagging: dict[StreamKey, bytes] = {}
+        # What is said in place of what is dropped; b"" for ``lagged`` with the head as of then.
+        # What has come since ``hold``, while that lasts. The backlog may leave meanwhile.
+        self._held: list[bytes] | None = None
         # From the first byte that waits until ``take`` finds nothing more: a writer may be in the
         # middle of a send although the backlog is empty.
         self._writing = False
@@ -94,14 +98,16 @@ class Peer:
             self._keep(chunk[taken:] if taken else chunk)
 
     def _push_busy(self, stream: StreamKey, chunk: bytes) -> None:
-        if self.closed or stream in self._lagging:
+        if self.closed:
             return
-        if self._front and not self._writing and not self._held:
+        if stream in self._lagging:
+            self._lagging[stream] = b""
+        elif self._front and not self._writing and self._held is None:
             # The answers ride in front of the chunk, in the same send.
             self._front.append(chunk)
             self.flush()
         elif self.waiting_bytes + len(chunk) > self._max_bytes:
-            self._lagging[stream] = None
+            self._lagging[stream] = b""
         else:
             self._keep(chunk)
 
@@ -109,13 +115,22 @@ class Peer:
         """Owe nothing more for a stream that the session does not read any longer."""
         self._lagging.pop(stream, None)
 
+    def lags(self, stream: StreamKey) -> bool:
+        """Say whether the session has missed something of a stream and was not told yet."""
+        return stream in self._lagging
+
+    def forget_with(self, stream: StreamKey, farewell: bytes) -> None:
+        """Owe only ``farewell`` for a stream that the session has missed the end of."""
+        if not self.closed and len(self._lagging) < FAREWELLS_MAX:
+            self._lagging[stream] = farewell
+
     # --- answers
 
     def answer(self, data: bytes) -> None:
         """Queue an answer. It leaves with the next push or at ``flush``, never before others."""
         if self.closed:
             return
-        if self._writing or self._held:
+        if self._writing or self._held is not None:
             self._keep(data)
         else:
             self._front.append(data)
@@ -139,18 +154,24 @@ class Peer:
     # --- holding: pushes wait behind an answer that takes time to make
 
     def hold(self) -> None:
-        """Keep all pushes back from now on."""
+        """Keep back all that comes from now on. Held already: what came before now may leave."""
         self.flush()
-        self._held = self._busy = True
+        if self.closed:
+            return
+        if self._held:
+            self._backlog.extend(self._held)
+            self._start_writing()
+        self._held, self._busy = [], True
 
     def release(self, first: bytes) -> None:
         """Send ``first`` and then what was kept back."""
-        self._held = False
+        held, self._held = self._held or (), None
         if self.closed:
             return
         if first:
-            self._backlog.appendleft(first)
+            self._backlog.append(first)
             self.waiting_bytes += len(first)
+        self._backlog.extend(held)
         if self._backlog or self._lagging:
             self._start_writing()
         else:
@@ -164,9 +185,9 @@ class Peer:
         The caller sends all of them before it calls again. When the backlog has drained, this
         is where ``lagged`` is said.
         """
-        if not self._backlog and self._lagging:
-            for stream in self._lagging:
-                self._backlog.append(lagged_frame(stream, self._head_of(stream)))
+        if not self._backlog and self._lagging and self._held is None:
+            for stream, farewell in self._lagging.items():
+                self._backlog.append(farewell or lagged_frame(stream, self._head_of(stream)))
             self.waiting_bytes = sum(map(len, self._backlog))
             self._lagging.clear()
         pieces, size = [], 0
@@ -182,17 +203,20 @@ class Peer:
     def close(self) -> None:
         """Drop everything; later pushes and answers go nowhere."""
         self.closed = self._busy = True
+        self._held = None
         self._backlog.clear()
         self._front.clear()
         self._lagging.clear()
         self.waiting_bytes = 0
 
     def _keep(self, data: bytes) -> None:
-        self._backlog.append(data)
         self.waiting_bytes += len(data)
         self._busy = True
-        if not self._held:
-            self._start_writing()
+        if self._held is not None:
+            self._held.append(data)
+            return
+        self._backlog.append(data)
+        self._start_writing()
 
     def _start_writing(self) -> None:
         if not self._writing:
@@ -202,7 +226,7 @@ class Peer:
     def _settle(self) -> None:
         self._busy = (
             self.closed
-            or self._held
+            or self._held is not None
             or self._writing
             or bool(self._front or self._backlog or self._lagging)
         )

@@ -7,8 +7,8 @@ at least once, and their receivers tell repeated ones by stream and seq.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, TypeAlias
 
 import structlog
 import trio
@@ -18,14 +18,15 @@ from groupd.domain.account.hearing import Hear, heard_by
 from groupd.domain.base import SERVER, Identity, StreamKey
 from groupd.domain.catalog import EVENTS
 from groupd.domain.projection import MemberRow
-from groupd.engine.actor import Entry
-from groupd.engine.directory import Directory
+from groupd.engine.mail import Entry
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogUnavailable
+from groupd.storage.log import Log
 from groupd.storage.port import Followed, PutPosition, Store
 from groupd.wire import codec
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
+Tell: TypeAlias = Callable[[StreamKey, Entry], None]
 RETRY_S: Final = 1.0
 """How long a reactor waits after an effect was refused."""
 
@@ -35,8 +36,8 @@ class AccountReactor:
 
     name: Final = "accounts"
 
-    def __init__(self, directory: Directory, limits: Limits) -> None:
-        self._directory = directory
+    def __init__(self, *, log: Log, limits: Limits) -> None:
+        self._log = log
         self._limits = limits
         self._news = trio.Event()
         self.position = 0
@@ -46,18 +47,17 @@ class AccountReactor:
         """Hear that followed records were appended."""
         self._news.set()
 
-    async def run(self) -> None:
-        """Follow the log; runs until cancelled."""
-        store = self._directory.log
-        self.position = await store.read(lambda store: store.position(self.name))
+    async def run(self, tell: Tell) -> None:
+        """Follow the log and ``tell`` accounts; runs until cancelled."""
+        self.position = await self._log.read(lambda store: store.position(self.name))
         while True:
             news = self._news
             try:
-                found = await store.read(self._next)
+                found = await self._log.read(self._next)
                 for item in found:
-                    await self._react(item)
+                    await self._react(item, tell)
                 if found:
-                    await store.write(PutPosition(self.name, found[-1].position))
+                    await self._log.write(PutPosition(self.name, found[-1].position))
                     self.position = found[-1].position
                     continue
             except LogUnavailable:
@@ -69,7 +69,7 @@ class AccountReactor:
     def _next(self, store: Store) -> Sequence[Followed]:
         return store.followed(self.position, self._limits.reactor_page)
 
-    async def _react(self, item: Followed) -> None:
+    async def _react(self, item: Followed, tell: Tell) -> None:
         event = codec.decode_event(EVENTS[item.stream.kind], item.record)
         heard = heard_by(event, item.record)
         if heard is None:
@@ -83,7 +83,7 @@ class AccountReactor:
             )
         )
         async for users in self._concerned(item.stream, user):
-            await self._tell(item.stream.tenant, users, hear)
+            await self._tell_all(item.stream.tenant, users, hear, tell)
 
     async def _concerned(self, stream: StreamKey, user: str | None) -> AsyncIterator[Sequence[str]]:
         """Give the users in pages: the one that is named, or all members."""
@@ -100,19 +100,19 @@ class AccountReactor:
                 return
 
     async def _members(self, stream: StreamKey, after: str, limit: int) -> Sequence[MemberRow]:
-        return await self._directory.log.read(
+        return await self._log.read(
             lambda store: store.members(stream.tenant, stream.key, after, limit)
         )
 
-    async def _tell(self, tenant: str, users: Sequence[str], hear: Hear) -> None:
+    async def _tell_all(self, tenant: str, users: Sequence[str], hear: Hear, tell: Tell) -> None:
         while True:
             waiter = Waiter(len(users))
             for tag, user in enumerate(users):
                 account = Identity(user=user, tenant=tenant).account
                 caller = Identity(user=SERVER, tenant=tenant)
-                self._directory.tell(account, Entry(caller, hear, "", waiter, tag))
+                tell(account, Entry(caller, hear, "", waiter, tag))
             refusals = await waiter.refusals()
             if not refusals:
                 return
-            log.warning("effect_refused", reactor=self.name, error=str(refusals[0]))
+            logger.warning("effect_refused", reactor=self.name, error=str(refusals[0]))
             await trio.sleep(RETRY_S)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from groupd.config import CONTENT
 from groupd.domain.base import GROUP, Audience, Identity, Query, Record, Role, StreamKey
 from groupd.domain.group.board import Announcements
 from groupd.domain.group.info import Info
@@ -18,6 +19,7 @@ from groupd.domain.group.links import OpenLink
 from groupd.domain.group.state import not_a_member
 from groupd.domain.projection import Membership
 from groupd.domain.queries import AccountHistory, Groups, History, Members, Read, Sync, Users
+from groupd.engine.directory import Directory
 from groupd.engine.greeting import list_groups, view_of
 from groupd.engine.peer import Peer, signal_frame
 from groupd.errors import Rejected
@@ -25,22 +27,19 @@ from groupd.storage.port import AdvanceCursor, Slice, Store
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
 
-if TYPE_CHECKING:
-    from groupd.engine.hub import Hub
-
 Result = Mapping[str, Any] | Encoded
-Reader = Callable[["Hub", Identity, StreamKey, Any, Peer | None], Awaitable[Result]]
+Reader = Callable[[Directory, Identity, StreamKey, Any, Peer | None], Awaitable[Result]]
 
 
 # --- a group's log
 
 
 async def history(
-    hub: Hub, caller: Identity, stream: StreamKey, query: History, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: History, peer: Peer | None
 ) -> Result:
     """Page a group's log."""
-    published = hub.published_or_none(stream)
-    max_bytes = hub.rules.limits.page_max_bytes
+    published = directory.shared.outlets.published_or_none(stream)
+    max_bytes = directory.shared.rules.limits.page_max_bytes
 
     def read(store: Store) -> bytes:
         place = standing(store, stream, caller)
@@ -54,16 +53,21 @@ async def history(
             records, more = piece.records, piece.more
         return _page(records, view_of(place.role), head=head, floor=place.floor, more=more)
 
-    return Encoded(await hub.log.read(read))
+    return Encoded(await directory.shared.log.read(read))
 
 
 async def sync(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Sync, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Sync, peer: Peer | None
 ) -> Result:
     """Catch up many groups. Those that the caller is not in (any more) are left out."""
     streams = {group: StreamKey(GROUP, caller.tenant, group) for group in query.cursors}
-    published = {group: hub.published_or_none(key) for group, key in streams.items()}
-    budget = min(query.limit_bytes or hub.rules.limits.page_max_bytes, _page_bytes(hub))
+    published = {
+        group: directory.shared.outlets.published_or_none(key) for group, key in streams.items()
+    }
+    budget = min(
+        query.limit_bytes or directory.shared.rules.limits.page_max_bytes,
+        directory.shared.rules.limits.page_max_bytes,
+    )
 
     def read(store: Store) -> bytes:
         pages, left = [], budget
@@ -76,7 +80,7 @@ async def sync(
             records: Sequence[Record] = ()
             more = cursor < head
             if left > 0 and more:
-                limit = hub.content.sync_page_max
+                limit = CONTENT.sync_page_max
                 piece = _forward(store, key, place, cursor, limit, left)
                 records, more = _upto(piece, head)
             page = _page(
@@ -86,15 +90,19 @@ async def sync(
             pages.append(page)
         return codec.encode_map([("groups", codec.encode_array(pages))])
 
-    return Encoded(await hub.log.read(read))
+    return Encoded(await directory.shared.log.read(read))
 
 
 async def announcements(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Announcements, peer: Peer | None
+    directory: Directory,
+    caller: Identity,
+    stream: StreamKey,
+    query: Announcements,
+    peer: Peer | None,
 ) -> Result:
     """List the announcements that are kept."""
-    seqs = (await hub.ask(stream, caller, query))["announcements"]
-    records = await hub.log.read(lambda store: store.pick(stream, sorted(seqs)))
+    seqs = (await directory.ask(stream, caller, query))["announcements"]
+    records = await directory.shared.log.read(lambda store: store.pick(stream, sorted(seqs)))
     shown = [codec.event_map(record) for record in reversed(records)]
     return Encoded(codec.encode_map([("announcements", codec.encode_array(shown))]))
 
@@ -147,24 +155,20 @@ def _page(
     return codec.encode_map(entries)
 
 
-def _page_bytes(hub: Hub) -> int:
-    return hub.rules.limits.page_max_bytes
-
-
 # --- a group's live state, completed with texts from its log
 
 
 async def info(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Info, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Info, peer: Peer | None
 ) -> Result:
     """Show a group. The pinned messages and the announcement come with their text."""
-    shown = await hub.ask(stream, caller, query)
+    shown = await directory.ask(stream, caller, query)
     announcement, pins = shown.get("announcement"), shown.get("pins", ())
     seqs = {pin["seq"] for pin in pins}
     if announcement is not None:
         seqs.add(announcement["seq"])
     if seqs:
-        records = await hub.log.read(lambda store: store.pick(stream, sorted(seqs)))
+        records = await directory.shared.log.read(lambda store: store.pick(stream, sorted(seqs)))
         events = {record.seq: Encoded(codec.event_map(record)).decode() for record in records}
         for pin in pins:
             pin["event"] = events[pin["seq"]]
@@ -174,17 +178,17 @@ async def info(
 
 
 async def open_link(
-    hub: Hub, caller: Identity, stream: StreamKey, query: OpenLink, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: OpenLink, peer: Peer | None
 ) -> Result:
     """Show what a link is for."""
-    return await hub.ask(stream, caller, query)
+    return await directory.ask(stream, caller, query)
 
 
 # --- people
 
 
 async def members(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Members, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Members, peer: Peer | None
 ) -> Result:
     """List a group's members."""
 
@@ -207,14 +211,14 @@ async def members(
             result["next"] = shown[-1].user
         return result
 
-    return await hub.log.read(read)
+    return await directory.shared.log.read(read)
 
 
 async def users(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Users, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Users, peer: Peer | None
 ) -> Result:
     """Show those of some users that the caller shares a group with."""
-    rows = await hub.log.read(
+    rows = await directory.shared.log.read(
         lambda store: store.acquainted(caller.tenant, caller.user, query.users)
     )
     return {"users": [{"user": row.user, "name": row.name, "picture": ""} for row in rows]}
@@ -224,18 +228,20 @@ async def users(
 
 
 async def groups(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Groups, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Groups, peer: Peer | None
 ) -> Result:
     """List the caller's groups."""
-    places = await hub.log.read(
+    places = await directory.shared.log.read(
         lambda store: store.memberships(caller.tenant, caller.user, query.after, query.limit + 1)
     )
     first = places[: query.limit]
     upto = {
-        place.group: hub.published(StreamKey(GROUP, caller.tenant, place.group), place.head)
+        place.group: directory.shared.outlets.published(
+            StreamKey(GROUP, caller.tenant, place.group), place.head
+        )
         for place in first
     }
-    page = await list_groups(hub, caller, first, upto)
+    page = await list_groups(directory.shared, caller, first, upto)
     entries = [("groups", page.groups)]
     following = page.next
     if following is None and len(places) > len(first):
@@ -246,17 +252,23 @@ async def groups(
 
 
 async def account_history(
-    hub: Hub, caller: Identity, stream: StreamKey, query: AccountHistory, peer: Peer | None
+    directory: Directory,
+    caller: Identity,
+    stream: StreamKey,
+    query: AccountHistory,
+    peer: Peer | None,
 ) -> Result:
     """Page the caller's own log."""
-    published = hub.published_or_none(stream)
+    published = directory.shared.outlets.published_or_none(stream)
 
     def read(store: Store) -> bytes:
         end = store.head(stream)
         head = 0 if end is None else end.seq
         if published is not None:
             head = min(head, published)
-        piece = store.read(stream, query.after, query.limit, hub.rules.limits.page_max_bytes)
+        piece = store.read(
+            stream, query.after, query.limit, directory.shared.rules.limits.page_max_bytes
+        )
         records, more = _upto(piece, head)
         return codec.encode_map(
             [
@@ -266,31 +278,31 @@ async def account_history(
             ]
         )
 
-    return Encoded(await hub.log.read(read))
+    return Encoded(await directory.shared.log.read(read))
 
 
 async def read(
-    hub: Hub, caller: Identity, stream: StreamKey, query: Read, peer: Peer | None
+    directory: Directory, caller: Identity, stream: StreamKey, query: Read, peer: Peer | None
 ) -> Result:
     """Move the caller's cursor, and tell their other sessions."""
-    published = hub.published_or_none(stream)
+    published = directory.shared.outlets.published_or_none(stream)
 
     def place_now(store: Store) -> int:
         place = standing(store, stream, caller)
         return place.head if published is None else min(place.head, published)
 
-    head = await hub.log.read(place_now)
+    head = await directory.shared.log.read(place_now)
     if query.seq > head:
         raise Rejected("not_found", f"no event {query.seq} yet; the head is {head}")
-    await hub.log.write(AdvanceCursor(stream, caller.user, query.seq))
-    numbers = await hub.log.read(
+    await directory.shared.log.write(AdvanceCursor(stream, caller.user, query.seq))
+    numbers = await directory.shared.log.read(
         lambda store: store.numbers(stream.tenant, caller.user, {stream.key: head})
     )
     number = numbers.get(stream.key)
     if number is None:
         raise not_a_member()
     frame = signal_frame(group=stream.key, user=caller.user, kind="read", seq=number.read)
-    for other in hub.outlets.roster.peers((caller.tenant, caller.user)):
+    for other in directory.shared.outlets.roster.peers((caller.tenant, caller.user)):
         if other is not peer:
             other.push(stream, frame)
     return {"read": number.read, "unread": number.unread, "mentions": number.mentions}

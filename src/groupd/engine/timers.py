@@ -20,13 +20,10 @@ class Timers:
     many deadlines at once do not starve requests.
     """
 
-    def __init__(
-        self, *, log: Log, clock: Clock, limits: Limits, wake: Callable[[StreamKey], None]
-    ) -> None:
+    def __init__(self, *, log: Log, clock: Clock, limits: Limits) -> None:
         self._log = log
         self._clock = clock
         self._limits = limits
-        self._wake = wake
         self._next_ms: int | None = None
 
     def note(self, deadline_ms: int | None) -> None:
@@ -34,16 +31,16 @@ class Timers:
         if deadline_ms is not None and (self._next_ms is None or deadline_ms < self._next_ms):
             self._next_ms = deadline_ms
 
-    async def run(self) -> None:
+    async def run(self, wake: Callable[[StreamKey], None]) -> None:
         """Wake streams; runs until cancelled."""
         self._next_ms = await self._log.read(lambda store: store.next_deadline_ms())
         while True:
             now_ms = self._clock.now_ms()
             if self._next_ms is not None and self._next_ms <= now_ms:
-                await self._wake_due(now_ms)
+                await self._wake_due(now_ms, wake)
             await trio.sleep(self._limits.deadline_poll_ms / 1_000)
 
-    async def _wake_due(self, now_ms: int) -> None:
+    async def _wake_due(self, now_ms: int, wake: Callable[[StreamKey], None]) -> None:
         most = self._limits.wakes_per_round_max
         try:
             due = await self._log.read(lambda store: store.due(now_ms, most))
@@ -53,4 +50,4 @@ class Timers:
         except LogUnavailable:
             return
         for stream in due:
-            self._wake(stream)
+            wake(stream)

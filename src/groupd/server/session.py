@@ -18,7 +18,7 @@ import trio
 
 from groupd.domain.base import Command, Identity, LiveQuery, Query
 from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
-from groupd.engine.actor import RETRY_AFTER_MS
+from groupd.engine.mail import RETRY_AFTER_MS
 from groupd.engine.peer import BROKEN, Peer
 from groupd.engine.reads import READS
 from groupd.errors import AuthError, LogBroken, LogUnavailable, Rejected

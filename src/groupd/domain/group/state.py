@@ -190,32 +190,6 @@ class Group(Stream):
         """Give the links that still work."""
         return (link for link in self.links.values() if link.dead_reason(now_ms) is None)
 
-    # --- deadlines
-
-    def deadline_ms(self) -> int | None:
-        """Give the time at which the next link expires."""
-        if self.dissolved:
-            return None
-        times = [
-            link.expires_at_ms
-            for link in self.links.values()
-            if link.expires_at_ms is not None and not link.revoked
-        ]
-        return min(times, default=None)
-
-    def wake(self, now_ms: int) -> list[Any]:
-        """Revoke the links whose time is over."""
-        # The module of an event imports this one.
-        from groupd.domain.group.links import LinkRevoked
-
-        if self.dissolved:
-            return []
-        return [
-            LinkRevoked(link=link.number, reason="expired")
-            for link in self.links.values()
-            if not link.revoked and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
-        ]
-
     # --- snapshots
 
     def dump(self, *, erasable: bool = True) -> Any:

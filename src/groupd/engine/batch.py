@@ -1,0 +1,202 @@
+"""Deciding a batch: from entries to records and answers, synchronously.
+
+Placement rules: no task, no store and no session in here. A batch changes the ledger that it is
+given; until its appends are durable, nothing of it may leave the process, and if they fail the
+ledger must be loaded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import structlog
+
+from groupd.domain.base import (
+    GROUP,
+    SERVER,
+    Audience,
+    Context,
+    Event,
+    Founding,
+    LiveQuery,
+    Receipt,
+    Record,
+    StreamKey,
+    Unchanged,
+)
+from groupd.domain.catalog import AGGREGATES
+from groupd.domain.projection import Change
+from groupd.engine.ledger import Ledger
+from groupd.engine.mail import Entry
+from groupd.engine.outlet import Publication
+from groupd.engine.shared import Shared
+from groupd.errors import Rejected
+from groupd.storage.port import Append
+from groupd.wire import codec
+
+log = structlog.get_logger()
+
+
+class RuleFailed(Exception):
+    """A rule raised something that is not a refusal: a bug, and the ledger is not to be trusted."""
+
+
+@attrs.define
+class Batch:
+    """What a batch of entries has come to, until it is durable."""
+
+    ledger: Ledger
+    shared: Shared
+    now_ms: int
+    after_seq: int = attrs.field(init=False)
+    records: list[Record] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
+    answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
+    founded: list[tuple[Append, Publication]] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.after_seq = self.ledger.state.seq
+
+    # --- deciding
+
+    def decide(self, entries: Sequence[Entry], *, woken: bool) -> None:
+        """Decide and apply, in order; first what is due, if the stream was woken for that."""
+        try:
+            if woken:
+                due = AGGREGATES[self.ledger.stream.kind].due
+                for event in due(self.ledger.state, self.now_ms):
+                    self._write(event, SERVER, "", b"")
+            for entry in entries:
+                try:
+                    answer = self._decide_one(entry)
+                except Rejected as refusal:
+                    self.answers.append((entry, refusal))
+                else:
+                    self.answers.append((entry, answer))
+        except Exception as error:
+            log.exception("rule_failed", stream=tuple(self.ledger.stream))
+            raise RuleFailed from error
+
+    def _decide_one(self, entry: Entry) -> Mapping[str, Any]:
+        state, caller, request_id = self.ledger.state, entry.caller, entry.request_id
+        shared, request = self.shared, entry.request
+        context = Context(
+            stream=self.ledger.stream,
+            caller=caller,
+            now_ms=self.now_ms,
+            rules=shared.rules,
+            links=shared.links,
+            new_group=shared.ports.new_group,
+            fetched=self.ledger.fetched,
+            request_id=request_id,
+        )
+        if isinstance(request, LiveQuery):
+            state.guard(request, context)
+            return request.ask(state, context)
+        request_hash = b""
+        if request_id:
+            request_hash = codec.request_hash(request)
+            receipt = state.memory.recall(
+                caller.user,
+                request_id,
+                request_hash,
+                now_ms=self.now_ms,
+                limits=shared.rules.limits,
+            )
+            if receipt is not None:
+                return request.answer(receipt, context)
+        decision = state.decide(request, context)
+        if isinstance(decision, Unchanged):
+            return decision.result
+        first: Receipt | None = None
+        for item in decision:
+            if isinstance(item, Founding):
+                self._found(item, caller.user, request_id, request_hash)
+                continue
+            record = self._write(item, caller.user, request_id, request_hash)
+            if first is None:
+                first = Receipt(request_hash, record.seq, record.time_ms, item.receipt_value())
+        assert first is not None, "a decision of no event is Unchanged"
+        return request.answer(first, context)
+
+    def _write(self, event: Event, user: str, request_id: str, request_hash: bytes) -> Record:
+        record = self._record(self.ledger, event, user, request_id, request_hash)
+        self.records.append(record)
+        self.events.append(event)
+        return record
+
+    def _found(self, founding: Founding, user: str, request_id: str, request_hash: bytes) -> None:
+        """Make the first records of a stream that has no actor yet."""
+        ledger = Ledger.empty(founding.stream)
+        records = [
+            self._record(ledger, event, user, request_id, request_hash) for event in founding.events
+        ]
+        append = _append(ledger, 0, records, founding.events)
+        self.founded.append((append, publication_of(founding.stream, records, founding.events)))
+
+    def _record(
+        self, ledger: Ledger, event: Event, user: str, request_id: str, request_hash: bytes
+    ) -> Record:
+        return ledger.write(
+            event,
+            user=user,
+            request_id=request_id,
+            request_hash=request_hash,
+            salt=self.shared.ports.randomness.token_bytes(codec.SALT_BYTES),
+            now_ms=self.now_ms,
+            limits=self.shared.rules.limits,
+        )
+
+    # --- what comes of it
+
+    def appends(self) -> list[Append]:
+        """Give what must become durable together; nothing, where nothing has changed."""
+        if not self.records:
+            return []
+        own = _append(self.ledger, self.after_seq, self.records, self.events)
+        return [own, *(append for append, _ in self.founded)]
+
+    def publication(self) -> Publication:
+        """Frame the stream's own records."""
+        return publication_of(self.ledger.stream, self.records, self.events)
+
+    @property
+    def is_followed(self) -> bool:
+        """Say whether reactors have something to look at."""
+        founded = (record for append, _ in self.founded for record in append.records)
+        return any(record.followed for record in self.records) or any(
+            record.followed for record in founded
+        )
+
+
+def _append(
+    ledger: Ledger, after_seq: int, records: Sequence[Record], events: Sequence[Event]
+) -> Append:
+    stream = ledger.stream
+    changes: Sequence[Change] = ()
+    if stream.kind == GROUP:
+        changes = [
+            change
+            for record, event in zip(records, events, strict=True)
+            for change in event.project(record)
+        ]
+    deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
+    return Append(stream, after_seq, records, changes, deadline_ms)
+
+
+def publication_of(
+    stream: StreamKey, records: Sequence[Record], events: Sequence[Event]
+) -> Publication:
+    """Frame the records of a batch for everybody."""
+    prefix = codec.frame_prefix(stream)
+    publication = Publication(
+        last_seq=records[-1].seq, frames=[prefix + codec.event_map(record) for record in records]
+    )
+    for index, (record, event) in enumerate(zip(records, events, strict=True)):
+        if record.audience > Audience.MEMBERS:
+            publication.masked[index] = prefix + codec.hidden_map(record)
+        for user, view in event.views(record):
+            publication.moves.append((index, user, view))
+    return publication

@@ -1,0 +1,46 @@
+"""What lies in a mailbox: a request, who makes it, and where its answer goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+from groupd.domain.base import Command, Identity, LiveQuery
+from groupd.errors import Rejected
+
+RETRY_AFTER_MS: Final = 1_000
+"""What ``unavailable`` advises."""
+
+
+class Replies(Protocol):
+    """Where answers go. Both calls are synchronous; ``flush`` ends a batch's answers."""
+
+    def respond(self, tag: int, result: Mapping[str, Any]) -> None:
+        """Answer the request ``tag``."""
+        ...
+
+    def refuse(self, tag: int, error: Rejected) -> None:
+        """Refuse the request ``tag``."""
+        ...
+
+    def flush(self) -> None:
+        """Send what has been answered."""
+        ...
+
+
+@attrs.frozen
+class Entry:
+    """One request in a mailbox, and where its answer goes."""
+
+    caller: Identity
+    request: Command | LiveQuery
+    request_id: str
+    replies: Replies
+    tag: int
+
+
+def unavailable(message: str) -> Rejected:
+    """Make the refusal for what may work a moment later."""
+    return Rejected("unavailable", message, retry_after_ms=RETRY_AFTER_MS)
