@@ -19,6 +19,11 @@ def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> 
         raise ConfigError(f"{attribute.name}: expected a number above 0, got {value}")
 
 
+def _not_negative(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 0:
+        raise ConfigError(f"{attribute.name}: expected 0 or more, got {value}")
+
+
 def _limit(default: int) -> int:
     field: int = attrs.field(default=default, validator=_positive)
     return field
@@ -30,11 +35,11 @@ class Plan:
 
     groups_owned_max: int = _limit(4)
     members_max: int = _limit(200)
-    founders_min: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    founders_min: int = attrs.field(default=0, validator=_not_negative)
     """Friends that ``create`` must name beside its caller."""
     pins_max: int = _limit(20)
     links_max: int = _limit(200)
-    """Links of a group that still work. Dead ones are kept too, up to ``Limits.links_kept_max``."""
+    """Links of a group that still work. Dead ones are kept too, up to ``Content.links_kept_max``."""
 
 
 PLANS: Final[Mapping[str, Plan]] = {
@@ -120,7 +125,7 @@ class Limits:
     page_max_bytes: int = _limit(262_144)
     """Events in one answer; a page that would be larger is cut, and says `more`."""
 
-    # --- rates, in cost units; a method's cost is in ``server/methods.py``
+    # --- rates, in cost units; a method's cost stands in its request class
     rate_per_s: int = _limit(200)
     rate_burst: int = _limit(800)
     sweep_ms: int = _limit(5_000)
@@ -183,7 +188,12 @@ class AuthConfig:
     public_keys: tuple[str, ...] = ()
     """Paths of PEM or JWK files for EdDSA, ES256 or RS256 tokens."""
     audience: str = "groupd"
-    leeway_s: int = 10
+    leeway_s: int = attrs.field(default=10, validator=_not_negative)
+    """How far the host's clock may be off."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.audience:
+            raise ConfigError("audience: expected a name, such as groupd")
 
 
 @attrs.frozen

@@ -1,0 +1,91 @@
+"""What the documentation says exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from groupd.config import AuthConfig, Config, Limits, Plan
+from groupd.domain.catalog import REQUESTS
+
+ROOT = Path(__file__).parent.parent
+TABLES = ("auth", "limits", "plans")
+
+
+def _documented() -> dict[str, str]:
+    """Give each setting that docs/configuration.md names in a table, with its default."""
+    found: dict[str, str] = {}
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for names, default in re.findall(r"^\| (`[a-z`_, ]+`) \| ([^|]*) \|", text, re.MULTILINE):
+        words = re.findall(r"`([a-z_]+)`", names)
+        defaults = re.split(r", (?=\d)", default.strip()) if len(words) > 1 else [default.strip()]
+        found |= dict(zip(words, defaults, strict=True))
+    return found
+
+
+def _settings() -> dict[str, Any]:
+    """Give each setting that exists, with its default."""
+    config = Config()
+    found = {
+        field.name: getattr(config, field.name)
+        for field in attrs.fields(Config)
+        if field.name not in TABLES
+    }
+    for values in (AuthConfig(), Plan(), Limits()):
+        found |= attrs.asdict(values)
+    return found
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
+    assert _documented().keys() == _settings().keys()
+
+
+@pytest.mark.parametrize("name", sorted(_settings()))
+def test_the_documented_default_is_the_default(name: str) -> None:
+    value, shown = _settings()[name], _documented()[name].strip("`")
+    if value is None:
+        assert shown == "none"
+    elif isinstance(value, bool | str):
+        expected = str(value).lower() if isinstance(value, bool) else value
+        assert shown.strip('"') == expected
+    elif isinstance(value, int):
+        assert int(shown.replace(",", "")) == value
+    else:
+        assert shown == str(list(value)).replace("'", '"')
+
+
+@pytest.mark.parametrize(
+    "page", sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts), ids=lambda path: path.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_runs_only_make_targets_and_commands_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
+    for path in re.findall(r"\b(examples/\w+\.py)", text):
+        assert (ROOT / path).exists()
+
+
+def test_the_files_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for path in re.findall(r"`?\b((?:[a-z_]+/)+[a-z_]+\.py)\b", text):
+        assert (ROOT / "src" / "groupd" / path).exists() or (ROOT / path).exists(), path
+
+
+def test_every_method_has_a_name_that_stays() -> None:
+    # Names are permanent: one may be added to this list, none taken away.
+    assert set(REQUESTS) >= {
+        *("hello", "ping", "groups", "sync", "users", "account_history"),
+        *("create", "info", "update", "dissolve", "join", "leave", "members"),
+        *("post", "history", "read", "announce", "pin", "unpin"),
+        *("share_link", "open_link", "revoke_link"),
+    }
