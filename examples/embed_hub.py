@@ -40,4 +40,4 @@ async def main(data: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:2])
+    trio.run(main, sys.argv[1] if sys.argv[1:] else None)

@@ -1,0 +1,131 @@
+"""The examples do what they say, against a real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+
+import groupd
+from groupd.app import make_token
+from groupd.domain.base import Identity
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+PATIENCE_S = 60
+
+
+@attrs.frozen
+class Server:
+    """A server, its URL, and where it keeps its data."""
+
+    url: str
+    data: Path
+
+    def token(self, user: str) -> str:
+        """Issue a token as the host application would."""
+        config = groupd.Config(data=str(self.data))
+        return make_token(config, Identity(user, name=user), expires_in_ms=3_600_000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a server on a free port."""
+    data = tmp_path_factory.mktemp("examples") / "data"
+    command = [Path(sys.executable).with_name("groupd"), "serve", "--data", data]
+    process = subprocess.Popen(
+        [*map(str, command), "--listen", "tcp://127.0.0.1:0"], stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if b'"serving"' in line:
+                yield Server(json.loads(line)["urls"][0], data)
+                break
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def run(example: str, *arguments: str) -> str:
+    """Run an example to its end and give what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / example), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_raw_client_has_40_lines_and_does_all_that_a_user_first_tries(server: Server) -> None:
+    assert len((EXAMPLES / "raw_client.py").read_text().splitlines()) <= 40
+    where = urlsplit(server.url)
+    said = run(
+        "raw_client.py",
+        str(where.hostname),
+        str(where.port),
+        server.token("rawa"),
+        server.token("rawb"),
+    )
+    kinds = [line.split()[1] for line in said.splitlines() if line[0].isdigit()]
+    assert kinds == ["created", "joined", "link_made", "joined", "posted", "announced", "pinned"]
+    assert "你好" in said
+
+
+def test_the_embedded_hub_keeps_its_groups_in_a_directory(tmp_path: Path) -> None:
+    data = str(tmp_path / "hub")
+    first = run("embed_hub.py", data)
+    assert "5 announced" in first
+    assert "quota_exceeded" in first
+    # The `ref` of the class is known the second time, so it is the same group, and its log goes on.
+    assert "7 announced" in run("embed_hub.py", data)
+
+
+def test_the_bot_welcomes_and_answers(server: Server) -> None:
+    # The bot stands beside the examples, not in a package.
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        import bot
+    finally:
+        sys.path.remove(str(EXAMPLES))
+
+    import trio
+
+    async def main() -> list[str]:
+        async with groupd.connect(server.url, token=server.token("host")) as host:
+            made = await host.create("Games")
+            code = (await host.share_link(made["group"]))["code"]
+            heard = []
+            async with trio.open_nursery() as nursery:
+                events = host.events()
+                nursery.start_soon(bot.main, server.url, server.token("dice"), code, 2)
+                async for event in events:
+                    if not isinstance(event, groupd.client.GroupEvent):
+                        continue
+                    if event.kind == "joined" and event.user == "dice":
+                        await host.post(made["group"], text="!dice")
+                        await host.post(made["group"], text="!help")
+                    elif event.kind == "posted" and event.user == "dice":
+                        heard.append(event.fields["text"])
+                        if len(heard) == 2:
+                            break
+            return heard
+
+    rolled, helped = trio.run(main)
+    assert rolled.startswith("You rolled ")
+    assert "!seen" in helped
+
+
+def test_a_replay_of_real_conversations_reaches_everybody_exactly(server: Server) -> None:
+    pytest.importorskip("chitchat_dataset", reason="the package chitchat-dataset is not installed")
+    options = ["--messages", "60", "--members", "8", "--server", server.url]
+    said = run("replay.py", *options, "--data", str(server.data))
+    assert "Every member holds exactly the group's log." in said
