@@ -20,7 +20,9 @@ from groupd.errors import (
     LogUnavailable,
     Rejected,
 )
-from groupd.version import VERSION as __version__
+from groupd.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "AuthError",

@@ -47,6 +47,7 @@ log = structlog.get_logger()
 SECRET_FILE: Final = "secret"
 LINK_KEYS_FILE: Final = "link-keys.json"
 SOCKET_FILE: Final = "groupd.sock"
+RANDOM_PAGE_BYTES: Final = 4_096
 RESERVED_DESCRIPTORS: Final = 64
 """Left for files, listeners and turning connections away."""
 
@@ -60,11 +61,20 @@ class SystemClock:
 
 
 class SystemRandomness:
-    """The machine's randomness."""
+    """The machine's randomness, drawn a page at a time: a system call costs more than the bytes."""
+
+    def __init__(self) -> None:
+        self._page = b""
+        self._used = 0
 
     def token_bytes(self, count: int) -> bytes:
-        """Give ``count`` bytes that nobody can guess."""
-        return os.urandom(count)
+        """Give ``count`` bytes that nobody can guess, and nobody gets again."""
+        end = self._used + count
+        if end > len(self._page):
+            self._page, self._used, end = os.urandom(max(count, RANDOM_PAGE_BYTES)), 0, count
+        drawn = self._page[self._used : end]
+        self._used = end
+        return drawn
 
 
 def system_ports() -> Ports:
@@ -229,7 +239,8 @@ async def serve(
             nursery.start_soon(server.sweep)
             announce(running)
             log.info("serving", urls=list(running.urls), store=store.id, memory=config.memory)
-            await _wait_for_end(stop or trio.Event(), handle_signals, nursery)
+            ending = trio.Event() if stop is None else stop
+            await _wait_for_end(ending, handle_signals, nursery)
             log.info("stopping", sessions=len(server.sessions))
             await server.stop()
             nursery.cancel_scope.cancel()

@@ -39,7 +39,7 @@ class Plan:
     """Friends that ``create`` must name beside its caller."""
     pins_max: int = _limit(20)
     links_max: int = _limit(200)
-    """Links of a group that still work. Dead ones are kept too, up to ``Content.links_kept_max``."""
+    """Links that still work. Dead ones are kept too, up to ``Content.links_kept_max``."""
 
 
 PLANS: Final[Mapping[str, Plan]] = {
@@ -135,7 +135,7 @@ class Limits:
     mailbox_max: int = _limit(8_192)
     batch_max: int = _limit(1_024)
     actor_idle_ms: int = _limit(60_000)
-    snapshot_every: int = _limit(10_000)
+    snapshot_every: int = _limit(50_000)
     """Records after which a busy stream is snapshotted without going idle."""
     cards_max: int = _limit(1_024)
     detach_above: int = _limit(1_000)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
 import attrs
@@ -161,6 +162,14 @@ class Receipt(NamedTuple):
     value: str | int | None
 
 
+def _defaults_of(cls: type[attrs.AttrsInstance]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in attrs.fields(cls))
+
+
+defaults_of: Final[Callable[[Any], tuple[tuple[str, Any], ...]]] = cache(_defaults_of)
+"""Gives name and default of each field of a request class."""
+
+
 class Request:
     """Something a user asks for. Its fields are its parameters, checked in the constructor.
 
@@ -189,21 +198,21 @@ class Request:
         Raises Rejected ``bad_request`` with the ``field`` at fault.
         """
         known = {}
-        for field in attrs.fields(cls):  # type: ignore[arg-type]
-            value = params.get(field.name)
+        for name, default in defaults_of(cls):
+            value = params.get(name)
             if value is not None:
-                known[field.name] = value
-            elif field.default is attrs.NOTHING:
-                raise Rejected("bad_request", f"{field.name} is missing", field=field.name)
+                known[name] = value
+            elif default is attrs.NOTHING:
+                raise Rejected("bad_request", f"{name} is missing", field=name)
         return cls(**known)
 
     def params(self) -> dict[str, Any]:
         """Give the parameters that differ from their defaults, in the order of the fields."""
         given = {}
-        for field in attrs.fields(type(self)):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if value != field.default:
-                given[field.name] = value
+        for name, default in defaults_of(type(self)):
+            value = getattr(self, name)
+            if value is not default and value != default:
+                given[name] = value
         return given
 
     def address(self, group: str | None, caller: Identity) -> StreamKey:
@@ -303,9 +312,11 @@ class Unknown(Event):
     fields: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-@attrs.frozen
-class Record:
+class Record(NamedTuple):
     """One stored event: a header that stays for ever and a body that may be erased.
+
+    A tuple, because one is made for each post and each row that is read, and a tuple is made four
+    times as fast as a frozen class of this size.
 
     ``header`` and ``body`` are encoded map entries as clients see them, each led by one byte
     that counts its entries; ``wire/codec.py`` writes and reads them. The other fields up to

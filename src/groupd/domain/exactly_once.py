@@ -10,14 +10,14 @@ record is (``overdue``) and stored in it (``Record.forget``); replaying reads no
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import OrderedDict
 from typing import Any
 
 import attrs
 
 from groupd.config import Limits
 from groupd.domain.base import Receipt
-from groupd.domain.fields import request_id_ms
+from groupd.domain.fields import embedded_ms, request_id_ms
 from groupd.errors import Rejected
 
 
@@ -25,7 +25,8 @@ from groupd.errors import Rejected
 class RequestMemory:
     """Remembered requests, oldest first. Keys are ``(user, id in lower case)``."""
 
-    receipts: dict[tuple[str, str], Receipt] = attrs.field(factory=dict)
+    # Ordered, since a plain dict walks over all that was ever deleted to find its first key.
+    receipts: OrderedDict[tuple[str, str], Receipt] = attrs.field(factory=OrderedDict)
     forgotten_ms: int = 0
 
     def recall(
@@ -79,9 +80,9 @@ class RequestMemory:
 
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
-        for key in list(islice(self.receipts, count)) if count else ():
-            del self.receipts[key]
-            self.forgotten_ms = max(self.forgotten_ms, request_id_ms(key[1]))
+        for _ in range(min(count, len(self.receipts))):
+            (_user, request_id), _receipt = self.receipts.popitem(last=False)
+            self.forgotten_ms = max(self.forgotten_ms, embedded_ms(request_id))
 
     def dump(self, *, erasable: bool = True) -> list[Any]:
         """Give it as plain values; without the erasable ones, request hashes are left out."""
@@ -97,7 +98,8 @@ class RequestMemory:
     def load(cls, plain: Any) -> RequestMemory:
         """Rebuild it from ``dump``."""
         forgotten_ms, rows = plain
-        return cls({(row[0], row[1]): Receipt(*row[2:]) for row in rows}, forgotten_ms)
+        receipts = OrderedDict(((row[0], row[1]), Receipt(*row[2:])) for row in rows)
+        return cls(receipts, forgotten_ms)
 
 
 def _key(user: str, request_id: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ alone, and applying the changes in the order of the log is all that a rebuild do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -47,8 +47,7 @@ class PutCard:
     values: Mapping[str, Any]
 
 
-@attrs.frozen
-class Spoke:
+class Spoke(NamedTuple):
     """A member's newest countable message is ``seq``; it is also the group's last one."""
 
     user: str

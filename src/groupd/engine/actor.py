@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 import trio
 
-from groupd.domain.base import Command, Needs, StreamKey
+from groupd.domain.base import NOTHING, Command, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
@@ -34,7 +34,6 @@ log = structlog.get_logger()
 
 LOAD_PAGE: Final = 2_000
 """Records read at once when a stream is loaded."""
-_NOTHING: Final = Needs()
 
 
 class Actor:
@@ -54,7 +53,7 @@ class Actor:
         self._mailbox: list[Entry] = []
         self._lot = trio.lowlevel.ParkingLot()
         self._woken = False
-        self._retiring = False
+        self._retiring = self._retiring_firmly = False
         self._snapshot_seq = 0
         self._answered = 0
         self._ledger = Ledger.empty(stream)
@@ -67,16 +66,21 @@ class Actor:
             _refuse_all([entry], unavailable("the group is overloaded"))
             return
         self._mailbox.append(entry)
-        self._lot.unpark_all()
+        if self._lot:
+            self._lot.unpark_all()
 
     def wake(self) -> None:
         """Let the stream look at its deadlines."""
         self._woken = True
         self._lot.unpark_all()
 
-    def retire(self) -> None:
-        """Let the actor leave memory when its mailbox is empty, after a snapshot."""
+    def retire(self, *, firmly: bool = False) -> None:
+        """Let the actor leave memory when its mailbox is empty, after a snapshot.
+
+        If mail comes in between it serves that, and then stays unless ``firmly`` told.
+        """
         self._retiring = True
+        self._retiring_firmly |= firmly
         self._lot.unpark_all()
 
     # --- the task
@@ -140,8 +144,7 @@ class Actor:
         try:
             ledger = await self._loaded()
             outlet = self._shared.outlets.attach(self.stream, ledger.state.seq)
-            if outlet.published_seq < ledger.state.seq and not outlet.detached:
-                await self._publish_missed(outlet, ledger.state.seq)
+            await self._publish_missed(outlet, ledger.state.seq)
         except LogUnavailable:
             return False
         except LogCorrupt:
@@ -174,10 +177,12 @@ class Actor:
     async def _publish_missed(self, outlet: Outlet, head: int) -> None:
         """Publish what is in the log and was not published, after a failure between the two."""
         kinds = EVENTS[self.stream.kind]
-        while outlet.published_seq < head:
-            records = (await self._read_after(outlet.published_seq, self._limits.batch_max)).records
-            events = [codec.decode_event(kinds, record) for record in records]
-            outlet.publish(publication_of(self.stream, records, events))
+        while outlet.accepted_seq < head:
+            after = outlet.accepted_seq
+            records = (await self._read_after(after, self._limits.batch_max)).records
+            if outlet.accepted_seq == after:
+                events = [codec.decode_event(kinds, record) for record in records]
+                outlet.publish(publication_of(self.stream, records, events))
 
     async def _reload(self) -> None:
         """Load again, however long it takes; whoever asks meanwhile is told to come back."""
@@ -191,12 +196,13 @@ class Actor:
         """Read what the decisions of this batch need of older messages and of other streams."""
         ledger, stream = self._ledger, self.stream
         needs = [
-            entry.request.needs(ledger.state)
+            need
             for entry in entries
             if isinstance(entry.request, Command)
+            and (need := entry.request.needs(ledger.state)) is not NOTHING
         ]
-        missing = ledger.missing([need for need in needs if need != _NOTHING])
-        if missing == _NOTHING:
+        missing = ledger.missing(needs) if needs else NOTHING
+        if missing == NOTHING:
             return
 
         def read(store: Store) -> None:
@@ -215,26 +221,37 @@ class Actor:
         return batch
 
     async def _append(self, batch: Batch) -> None:
-        appends = batch.appends()
-        if appends:
+        appends, outlets = batch.appends(), self._shared.outlets
+        if not appends:
+            return
+        # Before it can be read: a greeting in between must see that nothing is published yet.
+        for append in appends[1:]:
+            outlets.expect(append.stream)
+        try:
             await self._shared.log.append(*appends)
-            self._shared.note_deadline(appends[0].deadline_ms)
+        except BaseException:
+            for append in appends[1:]:
+                outlets.found(append.stream, None)
+            raise
+        self._shared.note_deadline(appends[0].deadline_ms)
 
     def _publish(self, batch: Batch) -> None:
         """Answer and publish: nothing of this may await."""
         outlets = self._shared.outlets
         outlet = outlets.get(self.stream)
         assert outlet is not None, "an actor has its outlet"
-        for entry, answer in batch.answers:
-            if isinstance(answer, Rejected):
-                entry.replies.refuse(entry.tag, answer)
-            else:
-                entry.replies.respond(entry.tag, answer)
-            self._answered += 1
-        if outlet.detached:
-            _flush(batch)
-        for append, publication in batch.founded:
-            outlets.found(append.stream, publication)
+        try:
+            for entry, answer in batch.answers:
+                if isinstance(answer, Rejected):
+                    entry.replies.refuse(entry.tag, answer)
+                else:
+                    entry.replies.respond(entry.tag, answer)
+                self._answered += 1
+            if outlet.detached:
+                _flush(batch)
+        finally:
+            for append, publication in batch.founded:
+                outlets.found(append.stream, publication)
         if batch.records:
             outlet.publish(batch.publication())
         _flush(batch)
@@ -264,7 +281,7 @@ class Actor:
         if self._ledger.state.seq:
             await self._snapshot()
         if self._mailbox or self._woken:
-            self._retiring = False
+            self._retiring = self._retiring_firmly
             return False
         self._dismiss(self)
         return True

@@ -25,6 +25,7 @@ class Directory:
         self._start_soon = start_soon
         self._actors: dict[StreamKey, Actor] = {}
         self._emptied = trio.Event()
+        self._is_emptying = False
 
     def tell(self, stream: StreamKey, entry: Entry) -> None:
         """Put a request into a stream's mailbox; activates the stream."""
@@ -44,6 +45,8 @@ class Directory:
         actor = self._actors.get(stream)
         if actor is None:
             actor = self._actors[stream] = Actor(stream, self.shared, dismiss=self._dismiss)
+            if self._is_emptying:
+                actor.retire(firmly=True)
             self._start_soon(actor.run)
         return actor
 
@@ -74,9 +77,12 @@ class Directory:
                     actor.retire()
 
     async def retire_all(self) -> None:
-        """Retire every actor and wait until all have left, each with its snapshot."""
-        while self._actors:
-            emptied = self._emptied
+        """Retire every actor, also those that come meanwhile, and wait until none is left."""
+        self._is_emptying = True
+        try:
             for actor in list(self._actors.values()):
-                actor.retire()
-            await emptied.wait()
+                actor.retire(firmly=True)
+            while self._actors:
+                await self._emptied.wait()
+        finally:
+            self._is_emptying = False

@@ -83,15 +83,18 @@ async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     return Greeting(page, account_head)
 
 
-async def relist(shared: Shared, caller: Identity) -> Greeting:
-    """Give the same answer to a session that is subscribed already."""
+async def relist(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
+    """Give the same answer to a session that is subscribed already, or that wants no events."""
     places, account_head = await _read_places(shared, caller)
+    # The heads are as of now, so what was pushed before now goes before the answer.
+    peer.hold()
     account = shared.outlets.get(caller.account)
     upto = {
         place.group: shared.outlets.published(_stream(caller, place), place.head)
         for place in places
     }
-    page = await list_groups(shared, caller, places, upto)
+    listed = [place for place in places if upto[place.group] >= place.joined_seq]
+    page = await list_groups(shared, caller, listed, upto)
     return Greeting(page, account_head if account is None else account.published_seq)
 
 
@@ -141,6 +144,7 @@ async def list_groups(
     for place in first:
         number = numbers.get(place.group)
         if number is None:
+            reached = place.group  # Left in the meantime.
             continue
         item = _encode(place, upto[place.group], number, lasts.get(place.group))
         if items and size + len(item) > limits.page_max_bytes:
@@ -148,7 +152,7 @@ async def list_groups(
         items.append(item)
         size += len(item)
         reached = place.group
-    is_last = not items or reached == places[-1].group
+    is_last = not places or reached == places[-1].group
     return Page(codec.encode_array(items), None if is_last else reached)
 
 

@@ -20,7 +20,6 @@ import trio
 
 from groupd.config import Config
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
-from groupd.domain.fields import request_id_ms
 from groupd.domain.links import LinkKeys
 from groupd.domain.queries import Ping
 from groupd.engine.calls import Calls
@@ -52,6 +51,7 @@ class Hub:
         self.ports = ports
         self.rules = rules
         self.outlets = Outlets(roster=Roster(), limits=rules.limits, start_soon=nursery.start_soon)
+        self.frame_limits = FrameLimits.for_client(rules.limits)
         self._timers = Timers(log=log, clock=ports.clock, limits=rules.limits)
         self._reactor = AccountReactor(log=log, limits=rules.limits)
         self._shared = Shared(
@@ -80,11 +80,9 @@ class Hub:
     ) -> None:
         """Put a request into the mailbox of the stream that it is for; the actor answers it.
 
-        Raises Rejected where the request has no address or a malformed id.
+        Raises Rejected where the request has no address.
         """
         stream = request.address(group, caller)
-        if request_id:
-            request_id_ms(request_id)
         self._directory.tell(stream, Entry(caller, request, request_id, replies, tag))
 
     async def read(
@@ -102,9 +100,9 @@ class Hub:
         """Subscribe a session to all that its user reads; see ``greeting.py``."""
         return await greet(self._shared, peer, caller)
 
-    async def relist(self, caller: Identity) -> Greeting:
-        """Give the groups again, to a session that is subscribed already."""
-        return await relist(self._shared, caller)
+    async def relist(self, peer: Peer, caller: Identity) -> Greeting:
+        """Give the groups again, to a session that is subscribed already or wants no events."""
+        return await relist(self._shared, peer, caller)
 
     def part(self, peer: Peer, caller: Identity) -> None:
         """End a session's subscriptions. Doing it twice is not an error."""
@@ -238,7 +236,7 @@ class Events:
     def __init__(self, hub: Hub) -> None:
         limits = hub.rules.limits
         self._arrived = trio.Event()
-        self._unframer = Unframer(FrameLimits.for_client(limits))
+        self._unframer = Unframer(hub.frame_limits)
         self._ready: list[Notification] = []
         self.peer = Peer(
             try_send=_take_nothing,

@@ -30,9 +30,9 @@ class Replies(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Entry:
-    """One request in a mailbox, and where its answer goes."""
+    """One request in a mailbox, and where its answer goes. Nobody changes it."""
 
     caller: Identity
     request: Command | LiveQuery

@@ -12,7 +12,7 @@ Placement rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -20,7 +20,7 @@ import trio
 
 from groupd.config import Limits
 from groupd.domain.base import Audience, StreamKey
-from groupd.engine.peer import Peer
+from groupd.engine.peer import Peer, lagged_frame
 
 User = tuple[str, str]
 """Tenant and user."""
@@ -71,6 +71,12 @@ class Publication:
         if view is not None:
             parts.append(self.chunk(view, start))
         return b"".join(parts), view
+
+    def farewell(self, stream: StreamKey, user: str) -> bytes:
+        """Give what remains to be said to a user who is taken out and has missed things."""
+        index = max(index for index, moved, _view in self.moves if moved == user)
+        seq = self.last_seq - len(self.frames) + 1 + index
+        return lagged_frame(stream, seq - 1) + self.chunk(Audience.MEMBERS, index, index + 1)
 
 
 class Roster:
@@ -126,22 +132,35 @@ class Outlet:
         roster: Roster,
         limits: Limits,
         start_soon: Callable[..., None],
+        tidy: Callable[[Outlet], None] = lambda outlet: None,
     ) -> None:
         self.stream = stream
         self.published_seq = published_seq
         self.has_actor = False
+        self.is_expected = False
+        """True while the first batch of the stream is being appended."""
+        self._opened_seq = published_seq
         self._roster = roster
         self._limits = limits
         self._start_soon = start_soon
+        self._tidy = tidy
         self._views: dict[Peer, Audience] = {}
         self._waiting: Publication | None = None
         self._round: Publication | None = None
-        self._late: list[Peer] = []
+        self._is_running = False
+        # Those who have subscribed in the middle of a round.
+        self._late: dict[Peer, None] = {}
 
     @property
     def idle(self) -> bool:
         """Say whether nobody needs this outlet any more."""
-        return not (self._views or self.has_actor or self._waiting or self._round)
+        is_busy = self._waiting is not None or self._round is not None
+        return not (self._views or self.has_actor or self.is_expected or is_busy)
+
+    @property
+    def has_published(self) -> bool:
+        """Say whether more is published by now than when this outlet was opened."""
+        return self.published_seq > self._opened_seq
 
     @property
     def subscribers(self) -> int:
@@ -162,10 +181,15 @@ class Outlet:
         """Give the head for ``lagged``: what a session has missed may be under way already."""
         return self.published_seq if self._round is None else self._round.last_seq
 
+    @property
+    def accepted_seq(self) -> int:
+        """Give how far it was given to publish: what waits for a round is under way, too."""
+        return self.reached_seq if self._waiting is None else self._waiting.last_seq
+
     def subscribe(self, peer: Peer, view: Audience) -> int:
         """Let a session read from now on; gives the seq after which its pushes begin."""
         if self._round is not None and peer not in self._views:
-            self._late.append(peer)
+            self._late[peer] = None
         self._views[peer] = view
         peer.streams.add(self.stream)
         return self.published_seq
@@ -173,7 +197,9 @@ class Outlet:
     def unsubscribe(self, peer: Peer) -> None:
         """Send a session nothing more. Not being subscribed is not an error."""
         self._views.pop(peer, None)
+        self._late.pop(peer, None)
         peer.streams.discard(self.stream)
+        peer.forget(self.stream)
 
     def is_subscribed(self, peer: Peer) -> bool:
         """Say whether a session reads."""
@@ -188,7 +214,8 @@ class Outlet:
             self._waiting.merge(publication)
         else:
             self._waiting = publication
-            if self._round is None:
+            if not self._is_running:
+                self._is_running = True
                 self._start_soon(self._run_rounds)
 
     def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
@@ -204,7 +231,7 @@ class Outlet:
             if peer not in moved:
                 peer.push(stream, chunks[view])
 
-    def _conclude(self, publication: Publication, late: Sequence[Peer]) -> None:
+    def _conclude(self, publication: Publication, late: Iterable[Peer]) -> None:
         """Serve those whose view has changed, and make the publication history."""
         moved = set()
         for user in dict.fromkeys(user for _index, user, _view in publication.moves):
@@ -214,8 +241,10 @@ class Outlet:
                 if chunk:
                     peer.push(self.stream, chunk)
                 if view is None:
+                    lags = peer.lags(self.stream)
                     self.unsubscribe(peer)
-                    peer.forget(self.stream)
+                    if lags:
+                        peer.forget_with(self.stream, publication.farewell(self.stream, user))
                 else:
                     self._views[peer] = view
                     peer.streams.add(self.stream)
@@ -244,12 +273,16 @@ class Outlet:
                 if start:
                     await trio.lowlevel.checkpoint()
                 part = peers[start : start + self._limits.detached_slice]
-                self._deliver(self._round, {p: view for p, view in part if p in self._views})
-            late, self._late = self._late, []
+                # Who has gone and come back in the meantime is late.
+                still = {p: view for p, view in part if p in self._views and p not in self._late}
+                self._deliver(self._round, still)
+            late, self._late = self._late, {}
             self._conclude(self._round, late)
             took = trio.current_time() - began
             self._round = None
+            self._tidy(self)
             await trio.sleep(took * self._limits.detached_rest_factor)
+        self._is_running = False
 
 
 class Outlets:
@@ -276,6 +309,7 @@ class Outlets:
                 roster=self.roster,
                 limits=self._limits,
                 start_soon=self._start_soon,
+                tidy=self.tidy,
             )
         return outlet
 
@@ -292,17 +326,24 @@ class Outlets:
             outlet.has_actor = False
             self.tidy(outlet)
 
-    def found(self, stream: StreamKey, publication: Publication) -> None:
-        """Publish the first batch of a new stream."""
+    def expect(self, stream: StreamKey) -> None:
+        """Note that a stream is about to be founded; ``found`` follows in any case."""
+        self.open(stream, 0).is_expected = True
+
+    def found(self, stream: StreamKey, publication: Publication | None) -> None:
+        """Publish the first batch of a new stream; None where it came to nothing."""
         outlet = self.open(stream, 0)
-        outlet.publish(publication)
+        outlet.is_expected = False
+        # An actor that has come in the meantime has published it already.
+        if publication is not None and not outlet.accepted_seq:
+            outlet.publish(publication)
         self.tidy(outlet)
 
     def tidy(self, outlet: Outlet) -> None:
         """Let an outlet go if nobody needs it."""
         if outlet.idle and self._outlets.get(outlet.stream) is outlet:
             del self._outlets[outlet.stream]
-            self.dropped += 1
+            self.dropped += outlet.has_published
 
     def published_or_none(self, stream: StreamKey) -> int | None:
         """Give how far a stream is published, or None where nobody reads or writes it."""

@@ -7,7 +7,8 @@ at least once, and their receivers tell repeated ones by stream and seq.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Final, TypeAlias
 
 import structlog
@@ -82,10 +83,13 @@ class AccountReactor:
                 by=item.record.user,
             )
         )
-        async for users in self._concerned(item.stream, user):
-            await self._tell_all(item.stream.tenant, users, hear, tell)
+        async with aclosing(self._concerned(item.stream, user)) as pages:
+            async for users in pages:
+                await self._tell_all(item.stream.tenant, users, hear, tell)
 
-    async def _concerned(self, stream: StreamKey, user: str | None) -> AsyncIterator[Sequence[str]]:
+    async def _concerned(
+        self, stream: StreamKey, user: str | None
+    ) -> AsyncGenerator[Sequence[str], None]:
         """Give the users in pages: the one that is named, or all members."""
         if user is not None:
             yield (user,)

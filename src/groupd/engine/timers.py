@@ -24,7 +24,8 @@ class Timers:
         self._log = log
         self._clock = clock
         self._limits = limits
-        self._next_ms: int | None = None
+        # Nothing is known at first, so the first thing to do is to look.
+        self._next_ms: int | None = 0
 
     def note(self, deadline_ms: int | None) -> None:
         """Hear of a deadline that was stored."""
@@ -33,7 +34,6 @@ class Timers:
 
     async def run(self, wake: Callable[[StreamKey], None]) -> None:
         """Wake streams; runs until cancelled."""
-        self._next_ms = await self._log.read(lambda store: store.next_deadline_ms())
         while True:
             now_ms = self._clock.now_ms()
             if self._next_ms is not None and self._next_ms <= now_ms:
@@ -42,12 +42,15 @@ class Timers:
 
     async def _wake_due(self, now_ms: int, wake: Callable[[StreamKey], None]) -> None:
         most = self._limits.wakes_per_round_max
+        # What is noted while we read counts, whichever of both the store did first.
+        known_ms, self._next_ms = self._next_ms, None
         try:
             due = await self._log.read(lambda store: store.due(now_ms, most))
             # Until a woken stream has written its next deadline it counts as due, and is woken
             # again in the next round: a wake-up can be lost only together with the process.
-            self._next_ms = await self._log.read(lambda store: store.next_deadline_ms())
+            self.note(await self._log.read(lambda store: store.next_deadline_ms()))
         except LogUnavailable:
+            self.note(known_ms)
             return
         for stream in due:
             wake(stream)

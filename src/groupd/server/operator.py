@@ -56,13 +56,15 @@ async def check_some(log: Log, request: OperatorCheck) -> Mapping[str, Any]:
         streams += 1
         following = stream
     result: dict[str, Any] = {"streams": streams, "records": records}
-    shown = [{"stream": list(p.stream), "seq": p.seq, "what": p.what} for p in problems]
     if following is None:
-        wrong = await log.read(lambda store: verify_index(store, project))
-        shown += [{"stream": [], "seq": 0, "what": what} for what in wrong]
+        problems += await log.read(lambda store: verify_index(store, project))
     else:
         result["next"] = list(following)
-    return result | {"problems": shown}
+    result["problems"] = [
+        {"stream": list(problem.stream), "seq": problem.seq, "what": problem.what}
+        for problem in problems
+    ]
+    return result
 
 
 def _streams_after(after: StreamKey | None, store: Store) -> Sequence[StreamKey]:

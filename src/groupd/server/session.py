@@ -89,13 +89,18 @@ class Session:
         while self._farewell is None:
             if self._is_congested:
                 await self._wait_for_relief()
+                self._half_since = trio.current_time()
             data = await self._receive()
             if not data:
                 return
-            for message in self._unframer.feed(data):
+            messages = self._unframer.feed(data)
+            for message in messages:
                 await self._handle(message)
                 if self._farewell is not None:
                     return
+            if messages:
+                # What is left over, if anything, is a frame that has only begun.
+                self._half_since = trio.current_time()
             self.peer.flush()
             if self._unframer.error is not None:
                 error = self._unframer.error
@@ -222,7 +227,7 @@ class Session:
         answer = b""
         try:
             if is_renewal or not hello.events:
-                greeting = await hub.relist(caller)
+                greeting = await hub.relist(self.peer, caller)
             else:
                 greeting = await hub.greet(self.peer, caller)
             plan = hub.rules.plan(caller.plan)

@@ -131,8 +131,8 @@ class MemoryStore:
             self._index.apply(append.stream, append.changes)
         for seq in append.erase:
             if 0 < seq <= len(stream.records):
-                stream.records[seq - 1] = attrs.evolve(
-                    stream.records[seq - 1], salt=b"", request_hash=b"", body=None
+                stream.records[seq - 1] = stream.records[seq - 1]._replace(
+                    salt=b"", request_hash=b"", body=None
                 )
             if append.stream in self._index.groups:
                 self._index.groups[append.stream].erase(seq)

@@ -60,13 +60,14 @@ _MEMBERSHIPS: Final = f"{_MEMBERSHIP} and m.key > ? and c.dissolved = 0 order by
 _MEMBERS: Final = """
     select m.user, m.name, m.role, m.joined_ms from streams s join members m on m.stream = s.id
     where s.kind = ? and s.tenant = ? and s.key = ? and m.user > ? order by m.user limit ?"""
+# A cross join keeps its order: strangers in no group then cost nothing.
 _SHARED_NAME: Final = """
     select theirs.name
-    from members mine
-    join members theirs on theirs.stream = mine.stream and theirs.user = ?
-    join cards c on c.stream = mine.stream
-    where mine.tenant = ? and mine.user = ? and c.dissolved = 0
-    order by theirs.joined_ms desc, mine.key desc limit 1"""
+    from members theirs
+    cross join members mine on mine.stream = theirs.stream and mine.user = ?
+    cross join cards c on c.stream = theirs.stream and c.dissolved = 0
+    where theirs.tenant = ? and theirs.user = ?
+    order by theirs.joined_ms desc, theirs.key desc limit 1"""
 
 _READ_STATE: Final = """
     select s.id, s.head, max(
@@ -77,10 +78,20 @@ _READ_STATE: Final = """
     from streams s join members m on m.stream = s.id
     where s.kind = ? and s.tenant = ? and s.key = ? and m.user = ?"""
 _N_AT: Final = "select n from records where stream = ? and seq = ?"
-_MENTIONS: Final = """
-    select count(distinct m.seq)
-    from mentions m join records r on r.stream = m.stream and r.seq = m.seq
-    where m.stream = ? and m.user in (?, ?) and m.seq > ? and m.seq <= ? and r.user <> ?"""
+# ?1 stream, ?2 head, ?3 how far the user has read, ?4 the user. Mentions are sought by user (the
+# primary key): all those that a busy circle made since would be many.
+_COUNTS: Final = f"""
+    select
+        (select n from records where stream = ?1 and seq = ?2),
+        (select n from records where stream = ?1 and seq = ?2 - 1),
+        (select n from records where stream = ?1 and seq = ?3),
+        (
+            select count(distinct m.seq)
+            from mentions m indexed by sqlite_autoindex_mentions_1
+            cross join records r on r.stream = ?1 and r.seq = m.seq
+            where m.stream = ?1 and m.user in (?4, '{EVERYBODY}') and m.seq > ?3 and m.seq <= ?2
+            and r.user <> ?4
+        )"""
 
 _DUMPS: Final = (
     f"""
@@ -208,22 +219,27 @@ class SqliteIndex:
             row = self._file.row(_READ_STATE, (GROUP, tenant, group, user))
             if row is not None:
                 stream_id, stored_head, read = row
-                numbers[group] = self._numbers(stream_id, user, read, min(head, stored_head))
+                numbers[group] = self._numbers(
+                    stream_id, user, read=read, upto=min(head, stored_head)
+                )
         return numbers
 
-    def _numbers(self, stream_id: int, user: str, read: int, upto: int) -> Numbers:
-        def n_at(seq: int) -> int:
-            row = self._file.row(_N_AT, (stream_id, seq))
-            return int(row[0]) if row is not None else 0
-
+    def _numbers(self, stream_id: int, user: str, *, read: int, upto: int) -> Numbers:
         read = min(read, upto)
-        bindings = (stream_id, user, EVERYBODY, read, upto, user)
-        mentions = self._file.row(_MENTIONS, bindings)
-        assert mentions is not None
+        row = self._file.row(_COUNTS, (stream_id, upto, read, user))
+        assert row is not None
+        known = {upto: row[0] or 0, upto - 1: row[1] or 0, read: row[2] or 0}
+
+        def n_at(seq: int) -> int:
+            if seq not in known:
+                found = self._file.row(_N_AT, (stream_id, seq))
+                known[seq] = found[0] if found is not None else 0
+            return known[seq]
+
         return Numbers(
             read=read,
             unread=n_at(upto) - n_at(read),
-            mentions=mentions[0],
+            mentions=row[3],
             last_seq=last_countable(n_at, upto),
         )
 
@@ -236,7 +252,7 @@ class SqliteIndex:
         """Give those of ``users`` that share a live group with ``user``, or are that user."""
         found = []
         for other in sorted(set(users)):
-            row = self._file.row(_SHARED_NAME, (other, tenant, user))
+            row = self._file.row(_SHARED_NAME, (user, tenant, other))
             if row is not None:
                 found.append(MemberRow(other, row[0], 0, 0))
             elif other == user:

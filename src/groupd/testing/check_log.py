@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-import attrs
-
 from groupd.domain.base import ACCOUNT, GROUP, StreamKey
 from groupd.domain.projection import (
     Mention,
@@ -136,7 +134,7 @@ def _check_erasing(store: Store) -> None:
         append(HALL, 1, after=3, erase=[2, 77]),
     )
     before = sample_records(HALL, 4)
-    erased = attrs.evolve(before[1], salt=b"", request_hash=b"", body=None)
+    erased = before[1]._replace(salt=b"", request_hash=b"", body=None)
     assert store.read(HALL, 0, 10).records == [before[0], erased, *before[2:]], (
         "erasing takes body, salt and request hash, leaves header, inner and chain, and touches "
         "no other record; a seq that does not exist is passed over"

@@ -233,7 +233,9 @@ class _Checker:
         alternatives = _alternatives(shown)
         if len(alternatives) > 1:
             found = [list(self.typed(one, value, path)) for one in alternatives]
-            yield from min(found, key=len)
+            # What fits in part says best what is wrong with the rest.
+            begun = [lines for lines in found if not any(_is_about(path, line) for line in lines)]
+            yield from min(begun, key=len) if begun else [_wrong(path, shown, value)]
         elif shown.startswith('"'):
             if value != shown.strip('"'):
                 yield _wrong(path, shown, value)
@@ -339,6 +341,10 @@ def _alternatives(shown: str) -> list[str]:
         else:
             parts[-1] = f"{parts[-1]} {word}".strip()
     return parts
+
+
+def _is_about(path: str, line: str) -> bool:
+    return line.startswith(f"{path}: ")
 
 
 def _wrong(path: str, expected: str, value: Any) -> str:

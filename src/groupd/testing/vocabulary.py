@@ -176,7 +176,7 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "acknowledged": "integer?",
         },
     ),
-    "pin": (
+    "listed_pin": (
         "A pinned message: its seq, who pinned it when, and the message as `history` gives it.",
         {"seq": "seq", "user": "user", "time_ms": "time_ms", "event": "event"},
     ),

@@ -20,8 +20,8 @@ Unpacker holds 41 kB, and connections are many. Hence three states:
     short half  up to RESCAN_MAX_BYTES  holds those bytes, and scans them again on the next read
     long half   more than that          holds the bytes and a scanner of its own
 
-A scanner only ever skips. Decoding with it as well would leave dangling references on its stack
-(msgpack 1.2 clears the stack by its depth, and skipping pushes without writing).
+A scanner only ever skips, and the limits on arrays, maps and extensions are no use to it: skipping
+does not look at them. They belong to the decoder, which sees only whole frames.
 
 Numbers are not looked at here: that an integer is below 2^53 or a float finite is for the field
 that takes it to say, and a field that nobody reads harms nobody.

@@ -23,7 +23,7 @@ class Info(LiveQuery):
         "name": "string",
         "picture": "string",
         "category": "string",
-        "description": "string",
+        "description": "text",
         "owner": "user",
         "members": "integer",
         "join_policy": "join_policy",
@@ -38,7 +38,7 @@ class Info(LiveQuery):
         "floor": "seq?",
         "settings": "settings?",
         "announcement": "announcement?",
-        "pins": "list[pin]?",
+        "pins": "list[listed_pin]?",
         "links": "link_counts?",
         "stats": "stats?",
     }
