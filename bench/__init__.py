@@ -1,0 +1,1 @@
+"""What groupd's fan-out costs, measured from outside: ``python -m bench``."""

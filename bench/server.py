@@ -1,0 +1,121 @@
+"""The server under test: a process of its own, on a core of its own, looked at through /proc."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+
+START_MAX_S: Final = 20
+STOP_MAX_S: Final = 30
+POLL_S: Final = 0.02
+LOG_SHOWN_BYTES: Final = 2_000
+_SERVE: Final = "from groupd.cli import main; main()"
+
+
+class BenchError(Exception):
+    """The measurement could not be made."""
+
+
+@attrs.frozen
+class RunningServer:
+    """A server that accepts connections."""
+
+    pid: int
+    port: int
+    data: Path
+
+
+def cores() -> tuple[int | None, int | None]:
+    """Give a core for the server and one for the load; None where they cannot be chosen."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None, None
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
+
+
+def pin(pid: int, core: int | None) -> None:
+    """Keep a process on one core; 0 is the calling one."""
+    if core is not None:
+        os.sched_setaffinity(pid, {core})
+
+
+def cpu_s(pid: int) -> float:
+    """Give the CPU time of a process so far, user and system, of all its threads."""
+    # The second field is a name in brackets, which may hold spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid: int) -> int:
+    """Give the memory of a process that is resident."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1_024
+    raise BenchError(f"process {pid} has no memory; it has ended")
+
+
+@contextmanager
+def running_server(*, memory: bool, core: int | None) -> Iterator[RunningServer]:
+    """Run a server on a fresh data directory; stop it, and remove that, at the end.
+
+    Raises BenchError where it does not start or does not stop by itself.
+    """
+    if not Path("/proc/self/stat").exists():
+        raise BenchError("the server's CPU time is read from /proc, which this system has not")
+    with tempfile.TemporaryDirectory(prefix="groupd-bench-") as directory:
+        data = Path(directory) / "data"
+        log = Path(directory) / "log"
+        command = [sys.executable, "-c", _SERVE, "serve", "--listen", "tcp://127.0.0.1:0"]
+        command += ["--no-rate-limits", "--log-level", "info", "--data", str(data)]
+        command += ["--memory"] if memory else []
+        with _process(command, log) as process:
+            # Before it has threads, so that they inherit it.
+            pin(process.pid, core)
+            yield RunningServer(process.pid, _port(process, log), data)
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_MAX_S)
+            if process.returncode != 0:
+                raise BenchError(f"the server ended with {process.returncode}: {_end(log)}")
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()  # Does nothing to one that has ended.
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until the log says where the server listens."""
+    deadline = time.monotonic() + START_MAX_S
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in log.read_bytes().splitlines(keepends=True):
+            if line.startswith(b"{") and line.endswith(b"}\n"):
+                entry = json.loads(line)
+                if entry.get("event") == "serving":
+                    return urlsplit(entry["urls"][0]).port or 0
+        time.sleep(POLL_S)
+    raise BenchError(f"the server did not start: {_end(log)}")
+
+
+def _end(log: Path) -> str:
+    return log.read_bytes()[-LOG_SHOWN_BYTES:].decode(errors="replace")
