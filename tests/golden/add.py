@@ -1,0 +1,133 @@
+"""Add entries to ``events.json`` for the examples that have none: ``python -m tests.golden.add``.
+
+See the package's docstring for why it never changes one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from groupd.domain.account.hearing import Added, HasDissolved, HasLeft
+from groupd.domain.account.state import Disowned, Owned
+from groupd.domain.base import GROUP, Event, StreamKey
+from groupd.domain.group.board import Acknowledged, Announced, Pinned, Unpinned
+from groupd.domain.group.links import LinkMade, LinkRevoked
+from groupd.domain.group.membership import Joined, Left
+from groupd.domain.group.messages import Posted
+from groupd.domain.group.settings import Created, Dissolved, Updated
+from groupd.wire import codec
+
+FILE: Final = Path(__file__).parent / "events.json"
+GROUP_ID: Final = "3FQ7ZK2M9T5XW8BC"
+OTHER_ID: Final = "H0J1N4P6R8S2V5Y7"
+
+EXAMPLES: Final[Mapping[str, Event]] = {
+    "created": Created(
+        name="邻里群 🏘",
+        picture="https://example.com/a.png",
+        category="邻居",
+        description="每周六八点\nSaturdays at 8",
+        location={"lat": 31.25, "lon": 121.5},
+        join_policy="invite_only",
+        member_invites=False,
+        discoverable=False,
+        history="joined",
+        time_zone="Asia/Shanghai",
+        data={"shop": 7, "tags": ("a", None, True, 0.5)},
+        ref="shop-7",
+        plan="kuaishou",
+    ),
+    "created with defaults": Created(name="g", plan="ordinary"),
+    "joined as the founder": Joined(via="created", name="安", role="owner"),
+    "joined by being added": Joined(via="added", member="user-17"),
+    "joined by a link": Joined(
+        via="link", name="Émile", history="joined", link=3, channel="wechat", sharer="user-2"
+    ),
+    "left": Left(),
+    "posted": Posted(text="大家好 👋"),
+    "posted with everything": Posted(
+        text="see this",
+        card={"type": "goods", "price": 990_000_000_000, "off": -0.25, "pictures": ("a", "b")},
+        reply_to=70_000,
+        mentions=("user-2", "王芳"),
+    ),
+    "posted to all": Posted(text="!", mentions="all"),
+    "announced": Announced(text="周六停业", dropped=1),
+    "acknowledged": Acknowledged(message=300),
+    "pinned": Pinned(message=5),
+    "unpinned": Unpinned(message=5, dropped=2),
+    "link_made": LinkMade(
+        link=3,
+        key_id="k1",
+        channel="wechat",
+        expires_at_ms=1_750_000_600_000,
+        uses_max=100,
+        dropped=(1, 2),
+    ),
+    "link_made without bounds": LinkMade(link=1, key_id="k1"),
+    "link_revoked": LinkRevoked(link=3),
+    "link_revoked by the server": LinkRevoked(link=4, reason="expired"),
+    "updated": Updated(
+        changes={
+            "name": "新名",
+            "location": None,
+            "discoverable": False,
+            "data": {"a": (1, {"b": None})},
+        }
+    ),
+    "dissolved": Dissolved(),
+    "owned": Owned(group=OTHER_ID, ref="shop-7"),
+    "owned without a ref": Owned(group=OTHER_ID),
+    "disowned": Disowned(group=OTHER_ID),
+    "account added": Added(group=OTHER_ID, at=3, by="user-2"),
+    "account left": HasLeft(group=OTHER_ID, at=90, by="user-1"),
+    "account dissolved": HasDissolved(group=OTHER_ID, at=91, by="user-2"),
+}
+"""Name -> example. Names are free, and never used again for another example."""
+
+
+def meaning_of(event: Event) -> dict[str, Any]:
+    """Give the fields of an event as JSON has them."""
+    fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
+    meaning: dict[str, Any] = json.loads(json.dumps(fields))
+    return meaning
+
+
+def entry_for(name: str, event: Event, number: int) -> dict[str, Any]:
+    """Make the entry of an example; its header has an id in every second one."""
+    stream = StreamKey(event.stream_kind, "", GROUP_ID if event.stream_kind == GROUP else "user-1")
+    header = {
+        "seq": (number + 1) * 97,
+        "time_ms": 1_750_000_000_000 + number,
+        "user": "" if event == EXAMPLES["link_revoked by the server"] else "user-1",
+        "kind": event.kind,
+        "request_id": "01977420-dc00-7abc-8def-0123456789ab" if number % 2 else "",
+    }
+    return {
+        "name": name,
+        "stream": list(stream),
+        "header": header,
+        "event": meaning_of(event),
+        "header_hex": codec.HeaderCodec(stream).encode(**header).hex(),
+        "body_hex": codec.encode_body(event).hex(),
+    }
+
+
+def add() -> int:
+    """Add what is missing; gives how many entries that was."""
+    entries = json.loads(FILE.read_text("utf-8")) if FILE.exists() else []
+    known = {entry["name"] for entry in entries}
+    missing = [(name, event) for name, event in EXAMPLES.items() if name not in known]
+    for number, (name, event) in enumerate(missing, len(entries)):
+        entries.append(entry_for(name, event, number))
+    FILE.write_text(json.dumps(entries, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return len(missing)
+
+
+if __name__ == "__main__":
+    print(f"added {add()} entries to {FILE.name}")

@@ -1,0 +1,167 @@
+"""Strategies for writes to a store. They are resolved against the heads that a store has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+from hypothesis import strategies as st
+
+from groupd.domain.base import ACCOUNT, GROUP, Record, StreamKey
+from groupd.domain.projection import (
+    EVERYBODY,
+    Change,
+    DropMember,
+    Mention,
+    PutCard,
+    PutMember,
+    Spoke,
+)
+from groupd.storage.port import (
+    AdvanceCursor,
+    Append,
+    AppendAll,
+    PutPosition,
+    PutSnapshot,
+    Store,
+    Write,
+)
+
+USERS: Final = ("ann", "bo", "群")
+GROUPS: Final = tuple(
+    StreamKey(GROUP, tenant, key) for tenant in ("", "other") for key in ("hall", "yard", "游戏")
+)
+ACCOUNTS: Final = tuple(StreamKey(ACCOUNT, "", user) for user in USERS)
+REFS: Final = (None, "a", "b")
+
+
+@attrs.frozen
+class DraftRecord:
+    countable: bool
+    followed: bool
+    user: str
+    body: bytes
+
+
+@attrs.frozen
+class DraftAppend:
+    stream: StreamKey
+    misses_by: int
+    """How far off the head that it names is."""
+    records: Sequence[DraftRecord]
+    changes: Sequence[Change]
+    deadline_ms: int | None
+    erase: Sequence[int]
+
+
+Draft = Sequence[DraftAppend] | Write
+
+
+def rarely(value: object, otherwise: object) -> st.SearchStrategy:
+    return st.sampled_from([otherwise] * 7 + [value])
+
+
+seqs = st.integers(0, 12)
+users = st.sampled_from(USERS)
+streams = st.sampled_from(GROUPS + ACCOUNTS)
+
+changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Spoke, users, st.integers(1, 12)),
+    st.builds(
+        PutMember,
+        user=users,
+        role=st.integers(1, 3),
+        name=st.sampled_from(("", "Name", "名")),
+        joined_ms=st.integers(1, 3),
+        joined_seq=st.integers(1, 12),
+        floor=st.integers(1, 12),
+    ),
+    st.builds(DropMember, users),
+    st.builds(
+        PutCard,
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "name": st.sampled_from(("Hall", "堂")),
+                "picture": st.just("p"),
+                "owner": users,
+                "ref": st.sampled_from(REFS),
+                "dissolved": st.booleans(),
+                "discoverable": st.booleans(),
+            },
+        ),
+    ),
+    st.builds(Mention, st.lists(st.sampled_from((*USERS, EVERYBODY)), max_size=3).map(tuple), seqs),
+)
+
+draft_records = st.builds(
+    DraftRecord, st.booleans(), rarely(True, False), users, st.binary(max_size=40)
+)
+group_appends = st.builds(
+    DraftAppend,
+    stream=st.sampled_from(GROUPS),
+    misses_by=rarely(1, 0),
+    records=st.lists(draft_records, max_size=4),
+    changes=st.lists(changes, max_size=4),
+    deadline_ms=st.none() | st.integers(1, 9),
+    erase=st.lists(seqs, max_size=2),
+)
+account_appends = st.builds(
+    DraftAppend,
+    stream=st.sampled_from(ACCOUNTS),
+    misses_by=rarely(-1, 0),
+    records=st.lists(draft_records, min_size=1, max_size=2),
+    changes=st.just(()),
+    deadline_ms=st.none(),
+    erase=st.just(()),
+)
+
+drafts: st.SearchStrategy[Draft] = st.one_of(
+    group_appends.map(lambda append: (append,)),
+    st.tuples(account_appends, group_appends),
+    st.tuples(group_appends, group_appends).filter(lambda pair: pair[0].stream != pair[1].stream),
+    st.builds(PutSnapshot, streams, st.integers(1, 9), st.integers(1, 2), st.binary(max_size=9)),
+    st.builds(AdvanceCursor, st.sampled_from(GROUPS), users, seqs),
+    st.builds(PutPosition, st.sampled_from(("one", "two")), seqs),
+)
+rounds = st.lists(st.lists(drafts, min_size=1, max_size=4), min_size=1, max_size=12)
+
+
+def resolve(draft: Draft, store: Store) -> Write:
+    """Make a write of a draft, as a writer would who sees the store as it is now."""
+    if isinstance(draft, PutSnapshot | AdvanceCursor | PutPosition):
+        return draft
+    return AppendAll(tuple(_resolve_append(append, store) for append in draft))
+
+
+def _resolve_append(draft: DraftAppend, store: Store) -> Append:
+    head = store.head(draft.stream)
+    n = head.n if head is not None else 0
+    after = max(0, (head.seq if head is not None else 0) + draft.misses_by)
+    drafted = draft.records
+    if not after and not drafted:
+        drafted = [DraftRecord(countable=True, followed=True, user="ann", body=b"first")]
+    records = []
+    for seq, record in enumerate(drafted, after + 1):
+        n += record.countable
+        records.append(
+            Record(
+                seq=seq,
+                time_ms=seq,
+                kind="posted" if record.countable else "noted",
+                user=record.user,
+                request_id="",
+                audience=0,
+                n=n,
+                forget=0,
+                followed=record.followed,
+                header=b"header",
+                salt=b"salt",
+                request_hash=b"hash",
+                body=record.body,
+                inner=b"inner",
+                chain=seq.to_bytes(4, "big"),
+            )
+        )
+    return Append(draft.stream, after, records, draft.changes, draft.deadline_ms, draft.erase)

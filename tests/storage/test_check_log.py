@@ -1,0 +1,177 @@
+"""Every backend passes the shipped suite, and the suite finds the backends that it is for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from groupd.domain.base import Record, StreamKey
+from groupd.domain.projection import Membership, Numbers, PutCard
+from groupd.storage.memory import MemoryStore
+from groupd.storage.port import AppendAll, Head, Outcome, Slice, Store, Write
+from groupd.storage.sqlite import SqliteStore
+from groupd.testing import check_log
+
+
+def test_the_memory_store_keeps_every_promise() -> None:
+    check_log(lambda: MemoryStore("one"))
+
+
+def test_the_sqlite_store_keeps_every_promise(tmp_path: Path) -> None:
+    numbers = itertools.count()
+    directories: dict[int, Path] = {}
+
+    def open_in(directory: Path) -> SqliteStore:
+        store = SqliteStore.open(directory, new_id=lambda: f"id of {directory.name}")
+        directories[id(store)] = directory
+        return store
+
+    def reopen(store: Store) -> Store:
+        store.close()
+        return open_in(directories[id(store)])
+
+    check_log(lambda: open_in(tmp_path / str(next(numbers))), reopen=reopen)
+
+
+# --- stores that break one promise each
+
+
+class OneConflictFailsTheRound(MemoryStore):
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        outcomes = super().commit(writes)
+        failed = next((outcome for outcome in outcomes if outcome is not None), None)
+        return [failed for _ in outcomes] if failed is not None else outcomes
+
+
+class HalfOfAPairIsWritten(MemoryStore):
+    def _append_all(self, appends: Sequence[Any]) -> Outcome:
+        for append in appends:
+            outcome = super()._append_all([append])
+            if outcome is not None:
+                return outcome
+        return None
+
+
+class NothingIsErased(MemoryStore):
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        return super().commit(
+            [
+                AppendAll([attrs.evolve(append, erase=()) for append in write.appends])
+                if isinstance(write, AppendAll)
+                else write
+                for write in writes
+            ]
+        )
+
+
+class RefsAreNotUnique(MemoryStore):
+    def _holder_of(self, tenant: str, ref: str) -> str | None:
+        return None
+
+
+class MoreIsAlwaysTrue(MemoryStore):
+    def read(self, *args: Any) -> Slice:
+        return attrs.evolve(super().read(*args), more=True)
+
+
+class BackwardsIsFalling(MemoryStore):
+    def read_back(self, *args: Any) -> Slice:
+        piece = super().read_back(*args)
+        return attrs.evolve(piece, records=piece.records[::-1])
+
+
+class SizesAreIgnored(MemoryStore):
+    def read(
+        self, stream: StreamKey, after: int, limit: int, max_bytes: int | None = None
+    ) -> Slice:
+        return super().read(stream, after, limit)
+
+
+class DeadlinesStay(MemoryStore):
+    def head(self, stream: StreamKey) -> Head | None:
+        head = super().head(stream)
+        return attrs.evolve(head, deadline_ms=None) if head is not None else None
+
+
+class DissolvedGroupsAreListed(MemoryStore):
+    def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
+        streams = self._index.groups_of.get((tenant, user), set())
+        rows = [self._membership(key, user) for key in sorted(streams) if key.key > after]
+        return [row for row in rows if row is not None][:limit]
+
+
+class OwnMessagesAreUnread(MemoryStore):
+    def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
+        for group in self._index.groups.values():
+            group.spoke.clear()
+        return super().numbers(tenant, user, upto)
+
+
+class CursorsFall(MemoryStore):
+    def _write(self, write: Write) -> Outcome:
+        stream = self._streams.get(getattr(write, "stream", None))  # type: ignore[arg-type]
+        if stream is not None:
+            stream.cursors.pop(getattr(write, "user", ""), None)
+        return super()._write(write)
+
+
+class RebuildingKeepsOldRows(MemoryStore):
+    def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Any]]) -> int:
+        old = self._index
+        count = super().rebuild_index(project)
+        self._index = old
+        return count
+
+
+class EveryTenantIsOne(MemoryStore):
+    def group(self, tenant: str, group: str) -> Any:
+        return super().group("tenant", group)
+
+
+class ClosingIsNotNoticed(MemoryStore):
+    def close(self) -> None:
+        pass
+
+
+class PutCardForgetsTheRest(MemoryStore):
+    def _append(self, append: Any) -> None:
+        group = self._index.groups.get(append.stream)
+        if group is not None and any(isinstance(change, PutCard) for change in append.changes):
+            group.card = None
+        super()._append(append)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        OneConflictFailsTheRound,
+        HalfOfAPairIsWritten,
+        NothingIsErased,
+        RefsAreNotUnique,
+        MoreIsAlwaysTrue,
+        BackwardsIsFalling,
+        SizesAreIgnored,
+        DeadlinesStay,
+        DissolvedGroupsAreListed,
+        OwnMessagesAreUnread,
+        CursorsFall,
+        RebuildingKeepsOldRows,
+        EveryTenantIsOne,
+        ClosingIsNotNoticed,
+        PutCardForgetsTheRest,
+    ],
+)
+def test_a_store_that_breaks_a_promise_is_found_out(broken: type[MemoryStore]) -> None:
+    with pytest.raises(AssertionError) as found:
+        check_log(lambda: broken("one"))
+    assert str(found.value), "an assertion without a message"
+
+
+def test_a_store_that_forgets_is_found_out_by_reopening() -> None:
+    with pytest.raises(AssertionError, match="after reopening"):
+        check_log(lambda: MemoryStore("one"), reopen=lambda _store: MemoryStore("one"))

@@ -1,0 +1,476 @@
+"""The async front of a store: rounds, and who hears of what befell them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from groupd.domain.base import StreamKey
+from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable
+from groupd.storage import log as log_module
+from groupd.storage.log import READS_MAX, ROUND_MAX, Job, Log, Rounds, open_log
+from groupd.storage.memory import MemoryStore
+from groupd.storage.port import Append, Outcome, PutPosition, Store, Write
+from groupd.storage.sqlite import SqliteStore
+from groupd.testing.log_samples import HALL, YARD, append, head_of
+
+
+def one(stream: StreamKey, after: int = 0) -> Append:
+    return append(stream, 1, after=after).appends[0]
+
+
+def group(number: int) -> StreamKey:
+    return StreamKey("group", "", f"g{number}")
+
+
+class SlowStore(MemoryStore):
+    """A store whose rounds wait at a gate, as others wait for a disk. It notes what it does."""
+
+    def __init__(self) -> None:
+        super().__init__("one")
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.rounds: list[int] = []
+        self.threads: set[int] = {threading.get_ident()}
+        self.checkpoints = 0
+        self.closed = False
+        self.fault: BaseException | None = None
+
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        self.threads.add(threading.get_ident())
+        self.rounds.append(len(writes))
+        self.entered.set()
+        assert self.gate.wait(10)
+        if self.fault is not None:
+            raise self.fault
+        return super().commit(writes)
+
+    def checkpoint(self) -> None:
+        self.checkpoints += 1
+
+    def close(self) -> None:
+        self.threads.add(threading.get_ident())
+        self.closed = True
+
+
+class Made:
+    """Makes one slow store, and keeps it for the test to look at."""
+
+    def __init__(self) -> None:
+        self.store: Any = None
+
+    def __call__(self) -> Store:
+        self.store = SlowStore()
+        return self.store
+
+
+async def until(event: threading.Event) -> None:
+    """Wait for the other thread."""
+    assert await trio.to_thread.run_sync(event.wait, 10)
+
+
+@asynccontextmanager
+async def at_the_gate(log: Log, store: Any, work: Callable[[trio.Nursery], None]) -> AsyncIterator:
+    """Hold up one round, queue ``work`` behind it, run the block, let go."""
+    store.gate.clear()
+    store.entered.clear()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.write, PutPosition("gate", 1))
+        await until(store.entered)
+        work(nursery)
+        await wait_all_tasks_blocked()
+        try:
+            yield nursery
+        finally:
+            store.gate.set()
+
+
+# --- both flavours
+
+
+@pytest.fixture(params=["inline", "threaded"])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+    async with open_log(lambda: MemoryStore("one"), threaded=request.param == "threaded") as log:
+        yield log
+
+
+async def test_what_was_appended_can_be_read(log: Log) -> None:
+    assert log.id == "one"
+    await log.append(one(HALL))
+    assert await log.read(lambda store: head_of(store, HALL)) == 1
+
+
+async def test_a_conflict_is_raised_where_it_was_caused(log: Log) -> None:
+    await log.append(one(HALL))
+    with pytest.raises(LogConflict):
+        await log.append(one(HALL))
+    await log.append(one(HALL, 1))
+
+
+async def test_an_append_to_two_streams_is_one(log: Log) -> None:
+    await log.append(one(HALL))
+    with pytest.raises(LogConflict):
+        await log.append(one(YARD), one(HALL))
+    assert await log.read(lambda store: store.head(YARD)) is None
+
+
+async def test_an_error_of_a_query_is_the_callers(log: Log) -> None:
+    def query(_store: Store) -> None:
+        raise LogCorrupt("nonsense")
+
+    with pytest.raises(LogCorrupt, match="nonsense"):
+        await log.read(query)
+    await log.append(one(HALL))
+
+
+async def test_a_cancelled_task_still_appends(log: Log) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await log.append(one(HALL))
+        await log.append(one(YARD))
+    assert await log.read(lambda store: len(store.streams(None, 9))) == 2
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+async def test_an_error_of_opening_is_the_openers(threaded: bool) -> None:
+    def make_store() -> Store:
+        raise LogUnavailable("in use")
+
+    with pytest.raises(LogUnavailable, match="in use"):
+        async with open_log(make_store, threaded=threaded):
+            raise AssertionError("opened")
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+async def test_a_closed_log_refuses_work(threaded: bool) -> None:
+    made = Made()
+    async with open_log(made, threaded=threaded) as log:
+        pass
+    assert made.store.closed
+    with pytest.raises(LogUnavailable):
+        await log.append(one(HALL))
+    with pytest.raises(LogUnavailable):
+        await log.read(lambda store: store.id)
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+async def test_a_store_is_closed_when_the_block_fails_or_is_cancelled(threaded: bool) -> None:
+    made = Made()
+    with pytest.raises(ZeroDivisionError):
+        async with open_log(made, threaded=threaded):
+            _ = 1 / 0
+    assert made.store.closed
+    with trio.CancelScope() as scope:
+        async with open_log(made, threaded=threaded):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert made.store.closed
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+async def test_an_error_of_closing_is_raised(threaded: bool) -> None:
+    class Unclosable(MemoryStore):
+        def close(self) -> None:
+            raise LogBroken("no end")
+
+    with pytest.raises(LogBroken, match="no end"):
+        async with open_log(lambda: Unclosable("one"), threaded=threaded):
+            pass
+
+
+async def test_an_inline_log_never_suspends_its_caller() -> None:
+    async with open_log(lambda: MemoryStore("one"), threaded=False) as log:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await log.append(one(HALL))
+            assert await log.read(lambda store: store.id) == "one"
+    assert not scope.cancelled_caught
+
+
+# --- the thread
+
+
+async def test_a_store_is_made_used_and_closed_in_one_thread() -> None:
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+        await log.append(one(HALL))
+        reading = await log.read(lambda _store: threading.get_ident())
+    assert made.store.threads == {reading}
+    assert reading != threading.get_ident()
+    assert reading not in [thread.ident for thread in threading.enumerate()]
+
+
+async def test_writes_that_wait_share_a_round() -> None:
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+
+        def work(nursery: trio.Nursery) -> None:
+            for number in range(100):
+                nursery.start_soon(log.append, one(group(number)))
+
+        async with at_the_gate(log, made.store, work):
+            pass
+        assert await log.read(lambda store: len(store.streams(None, 200))) == 100
+    assert made.store.rounds == [1, 100]
+
+
+async def test_a_round_wakes_trio_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, woken = Made(), []
+    wake = log_module._wake
+
+    def note_and_wake(jobs: Sequence[Job]) -> None:
+        woken.append(len(jobs))
+        wake(jobs)
+
+    monkeypatch.setattr(log_module, "_wake", note_and_wake)
+    async with open_log(made, threaded=True) as log:
+
+        def work(nursery: trio.Nursery) -> None:
+            for number in range(100):
+                nursery.start_soon(log.append, one(group(number)))
+
+        async with at_the_gate(log, made.store, work):
+            woken.clear()
+    assert woken == [1, 100]
+
+
+async def test_a_conflict_in_a_shared_round_is_one_tasks_own() -> None:
+    made, failed = Made(), []
+
+    async def write(log: Log, wanted: Append) -> None:
+        try:
+            await log.append(wanted)
+        except LogConflict:
+            failed.append(wanted)
+
+    async with open_log(made, threaded=True) as log:
+
+        def work(nursery: trio.Nursery) -> None:
+            for wanted in (one(HALL), one(YARD, 7), one(YARD)):
+                nursery.start_soon(write, log, wanted)
+
+        async with at_the_gate(log, made.store, work):
+            pass
+        assert [append.after_seq for append in failed] == [7]
+        assert await log.read(lambda store: (head_of(store, HALL), head_of(store, YARD))) == (1, 1)
+
+
+async def test_cancelling_an_append_under_way_does_not_lose_its_outcome() -> None:
+    made, outcomes = Made(), []
+    scope = trio.CancelScope()
+
+    async def write(log: Log) -> None:
+        with scope:
+            await log.append(one(HALL))
+            outcomes.append("done")
+            await trio.lowlevel.checkpoint()
+            outcomes.append("not cancelled")
+
+    async with open_log(made, threaded=True) as log:
+        async with at_the_gate(log, made.store, lambda nursery: nursery.start_soon(write, log)):
+            scope.cancel()
+            await wait_all_tasks_blocked()
+            assert outcomes == []
+        assert outcomes == ["done"]
+        assert scope.cancelled_caught
+
+
+async def test_cancelling_a_read_gives_up_waiting_at_once() -> None:
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+
+        async def read() -> None:
+            with scope:
+                await log.read(lambda store: store.id)
+
+        scope = trio.CancelScope()
+        async with at_the_gate(log, made.store, lambda nursery: nursery.start_soon(read)):
+            scope.cancel()
+            await wait_all_tasks_blocked()
+            assert scope.cancelled_caught
+        await log.append(one(HALL))
+
+
+@pytest.mark.parametrize("fault", [LogBroken("fsync failed"), RuntimeError("a bug")])
+async def test_after_an_unknown_outcome_everybody_hears_of_it_and_nothing_goes_on(
+    fault: Exception,
+) -> None:
+    made, errors = Made(), []
+
+    async def write(log: Log, number: int) -> None:
+        try:
+            await log.append(one(group(number)))
+        except LogBroken as error:
+            errors.append(error)
+
+    async with open_log(made, threaded=True) as log:
+        await log.append(one(HALL))
+        made.store.fault = fault
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(write, log, number)
+        made.store.fault = None
+        with pytest.raises(LogBroken):
+            await log.append(one(HALL, 1))
+        with pytest.raises(LogBroken):
+            await log.read(lambda store: store.id)
+    assert len(errors) == len({id(error) for error in errors}) == 10
+    assert made.store.closed
+
+
+async def test_closing_finishes_what_is_queued() -> None:
+    made = Made()
+    async with trio.open_nursery() as nursery, open_log(made, threaded=True) as log:
+        made.store.gate.clear()
+        nursery.start_soon(log.write, PutPosition("gate", 1))
+        await until(made.store.entered)
+        for number in range(20):
+            nursery.start_soon(log.append, one(group(number)))
+        await wait_all_tasks_blocked()
+        made.store.gate.set()
+    assert len(made.store._streams) == 20
+    assert made.store.closed
+
+
+async def test_a_disk_that_never_answers_does_not_hold_up_the_end_for_ever(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    ended = threading.Event()
+
+    class Stuck(MemoryStore):
+        def close(self) -> None:
+            ended.wait(10)
+
+    with pytest.raises(LogBroken, match="did not close within"):
+        async with open_log(lambda: Stuck("one"), threaded=True):
+            pass
+    ended.set()
+
+
+async def test_a_rest_after_a_write_is_used_for_a_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_module, "IDLE_CHECKPOINT_S", 0.001)
+    checkpointed = threading.Event()
+
+    class Noting(MemoryStore):
+        def checkpoint(self) -> None:
+            checkpointed.set()
+
+    async with open_log(lambda: Noting("one"), threaded=True) as log:
+        await log.read(lambda store: store.id)
+        assert not checkpointed.is_set()
+        await log.append(one(HALL))
+        await until(checkpointed)
+
+
+async def test_many_tasks_on_a_real_file_lose_nothing(tmp_path: Path) -> None:
+    async def write(log: Log, number: int) -> None:
+        for seq in range(20):
+            await log.append(one(group(number), seq))
+            assert await log.read(lambda store: head_of(store, group(number))) == seq + 1
+
+    def make_store() -> Store:
+        return SqliteStore.open(tmp_path, new_id=lambda: "one")
+
+    async with open_log(make_store, threaded=True) as log, trio.open_nursery() as nursery:
+        for number in range(30):
+            nursery.start_soon(write, log, number)
+    again = make_store()
+    assert [head_of(again, group(number)) for number in range(30)] == [20] * 30
+    again.close()
+
+
+# --- rounds, without a thread
+
+
+def jobs_of(rounds: Rounds) -> list[str]:
+    """Do all that waits, and say of what kind and size each step was."""
+    steps = []
+    while rounds.busy:
+        jobs = rounds.step()
+        steps.append(f"{len(jobs)} {'reads' if callable(jobs[0].work) else 'writes'}")
+    return steps
+
+
+def queued(writes: int, reads: int, store: Store | None = None) -> Rounds:
+    rounds = Rounds(store or MemoryStore("one"))
+    for _ in range(writes):
+        rounds.add(Job(PutPosition("reactor", 1)))
+    for _ in range(reads):
+        rounds.add(Job(lambda store: store.id))
+    return rounds
+
+
+def test_reads_and_rounds_take_turns() -> None:
+    assert jobs_of(queued(writes=ROUND_MAX + 1, reads=READS_MAX * 3)) == [
+        f"{READS_MAX} reads",
+        f"{ROUND_MAX} writes",
+        f"{READS_MAX} reads",
+        "1 writes",
+        f"{READS_MAX} reads",
+    ]
+
+
+def test_without_reads_rounds_follow_each_other() -> None:
+    assert jobs_of(queued(writes=ROUND_MAX * 2, reads=0)) == [f"{ROUND_MAX} writes"] * 2
+
+
+def test_a_job_holds_what_befell_it() -> None:
+    rounds = queued(writes=0, reads=1)
+    (read,) = rounds.step()
+    assert (read.result, read.error) == ("one", None)
+    rounds.add(Job(append(HALL, 1)))
+    rounds.add(Job(append(HALL, 1)))
+    first, second = rounds.step()
+    assert first.error is None
+    assert isinstance(second.error, LogConflict)
+
+
+class BrokenStore(MemoryStore):
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        return []
+
+
+def test_a_store_that_answers_nothing_sensible_is_broken() -> None:
+    rounds = queued(writes=3, reads=0, store=BrokenStore("one"))
+    assert [type(job.error) for job in rounds.step()] == [LogBroken] * 3
+
+
+def test_a_read_that_finds_the_store_broken_ends_everything() -> None:
+    def query(_store: Store) -> None:
+        raise LogBroken("the disk is gone")
+
+    rounds = queued(writes=1, reads=0)
+    rounds.add(Job(query))
+    rounds.step()
+    (write,) = rounds.step()
+    assert isinstance(write.error, LogBroken)
+
+
+@pytest.mark.parametrize(
+    ("error", "still_wanted"),
+    [(None, False), (LogUnavailable("full"), True), (LogBroken("x"), False)],
+)
+def test_a_checkpoint_is_tried_again_where_the_disk_was_full(
+    error: Exception | None, still_wanted: bool
+) -> None:
+    class Store(MemoryStore):
+        def checkpoint(self) -> None:
+            if error is not None:
+                raise error
+
+    rounds = queued(writes=1, reads=0, store=Store("one"))
+    assert not rounds.wants_checkpoint
+    rounds.step()
+    assert rounds.wants_checkpoint
+    rounds.checkpoint()
+    assert rounds.wants_checkpoint == still_wanted
