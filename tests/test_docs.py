@@ -14,6 +14,7 @@ from groupd.domain.catalog import REQUESTS
 
 ROOT = Path(__file__).parent.parent
 TABLES = ("auth", "limits", "plans")
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
 def _documented() -> dict[str, str]:
@@ -58,9 +59,7 @@ def test_the_documented_default_is_the_default(name: str) -> None:
         assert shown == str(list(value)).replace("'", '"')
 
 
-@pytest.mark.parametrize(
-    "page", sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
