@@ -6,6 +6,7 @@ in ``server/link.py``, and nowhere else. What can be decided without the world s
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -13,8 +14,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,13 @@ from groupd.engine.hub import Hub
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
 from groupd.errors import ConfigError
-from groupd.server.link import connect_link, listener_url, open_listeners
+from groupd.server.link import (
+    Listener,
+    close_listener,
+    connect_link,
+    listener_url,
+    open_listeners,
+)
 from groupd.server.listener import Server
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
@@ -47,6 +54,7 @@ log = structlog.get_logger()
 SECRET_FILE: Final = "secret"
 LINK_KEYS_FILE: Final = "link-keys.json"
 SOCKET_FILE: Final = "groupd.sock"
+GC_YOUNG_OBJECTS: Final = 20_000
 RANDOM_PAGE_BYTES: Final = 4_096
 RESERVED_DESCRIPTORS: Final = 64
 """Left for files, listeners and turning connections away."""
@@ -175,11 +183,25 @@ async def open_hub(
 
 @asynccontextmanager
 async def connect(
-    url: str, *, token: str | Callable[[], Awaitable[str]], **options: object
+    url: str,
+    *,
+    token: client.Token,
+    events: bool = True,
+    reconnect: bool = True,
+    name: str = client.CLIENT_NAME,
+    limits: client.ClientLimits | None = None,
 ) -> AsyncIterator[client.Client]:
     """Connect to a groupd server; see ``groupd.client.connect`` for the options and the errors."""
     ports = client.Ports(clock=SystemClock(), randomness=SystemRandomness(), dial=connect_link)
-    async with client.connect(url, token=token, ports=ports, **options) as connected:  # type: ignore[arg-type]
+    async with client.connect(
+        url,
+        token=token,
+        ports=ports,
+        events=events,
+        reconnect=reconnect,
+        name=name,
+        limits=limits,
+    ) as connected:
         yield connected
 
 
@@ -219,6 +241,7 @@ async def serve(
     Raises ConfigError, or LogUnavailable where another server has the data directory.
     """
     config = _within_descriptors(config)
+    _collect_garbage_rarely()
     data = Path(config.data)
     async with open_log(store_maker(config), threaded=not config.memory) as store:
         made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
@@ -250,12 +273,23 @@ async def serve(
 def _listen(server: Server, config: Config, nursery: trio.Nursery, *, made_secret: bool) -> Running:
     backlog = config.limits.accept_backlog
     socket_url = f"unix://{(Path(config.data) / SOCKET_FILE).resolve()}"
-    operator = open_listeners(socket_url, backlog)
-    listeners = [listener for url in config.listen for listener in open_listeners(url, backlog)]
+    with ExitStack() as undo:
+        operator = open_listeners(socket_url, backlog)
+        undo.callback(_close_all, operator)
+        listeners: list[Listener] = []
+        undo.callback(_close_all, listeners)
+        for url in config.listen:
+            listeners += open_listeners(url, backlog)
+        undo.pop_all()
     nursery.start_soon(lambda: server.listen(operator, is_operator=True))
     nursery.start_soon(server.listen, listeners)
     urls = [listener_url(listener) for listener in listeners]
     return Running(urls, config, made_secret)
+
+
+def _close_all(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        close_listener(listener)
 
 
 async def _wait_for_end(stop: trio.Event, handle_signals: bool, nursery: trio.Nursery) -> None:
@@ -273,6 +307,17 @@ async def _wait_for_end(stop: trio.Event, handle_signals: bool, nursery: trio.Nu
 
     nursery.start_soon(watch)
     await stop.wait()
+
+
+def _collect_garbage_rarely() -> None:
+    """Let the collector look at young objects less often, and at what lives for ever never.
+
+    What a post leaves behind are long-lived records and no cycles; looking for cycles among them
+    took 15 to 20 % of the time of a post.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG_OBJECTS, 20, 50)
 
 
 def _within_descriptors(config: Config) -> Config:

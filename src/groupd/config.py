@@ -99,7 +99,8 @@ class Limits:
     # --- the wire
     frame_before_hello_max_bytes: int = _limit(4_096)
     frame_max_bytes: int = _limit(65_536)
-    read_size_bytes: int = _limit(65_536)
+    read_size_bytes: int = _limit(8_192)
+    """What is read from a socket at once. Decoded, it may wait at 75 times this size."""
     array_max: int = _limit(1_024)
     map_max: int = _limit(64)
     hello_deadline_ms: int = _limit(10_000)
@@ -162,6 +163,8 @@ class Limits:
             self.frame_before_hello_max_bytes <= self.frame_max_bytes,
         )
         holds("requests_open_max < mailbox_max", self.requests_open_max < self.mailbox_max)
+        # A request whose first record is followed by others must not forget itself.
+        holds("ids_max >= 2", self.ids_max >= 2)
         holds("batch_max <= mailbox_max", self.batch_max <= self.mailbox_max)
         # One code point is at most 4 bytes, and a post holds a text, a card and mentions.
         post_max = (

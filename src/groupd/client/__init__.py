@@ -1,7 +1,7 @@
 """The SDK: a client in Python for a server that runs elsewhere."""
 
 from groupd.client.backoff import Backoff
-from groupd.client.client import Client, connect
+from groupd.client.client import CLIENT_NAME, Client, connect
 from groupd.client.events import (
     AccountEvent,
     ClientEvent,
@@ -15,6 +15,7 @@ from groupd.client.ports import Ports
 from groupd.client.tokens import Token
 
 __all__ = [
+    "CLIENT_NAME",
     "AccountEvent",
     "Backoff",
     "Client",

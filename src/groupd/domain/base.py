@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAl
 import attrs
 
 from groupd.config import Limits, Plan
+from groupd.domain.fields import clean_group
 from groupd.domain.projection import Change, GroupCard
 from groupd.errors import Rejected
 
@@ -221,7 +222,7 @@ class Request:
             return caller.account
         if group is None:
             raise Rejected("bad_request", "group is missing", field="group")
-        return StreamKey(GROUP, caller.tenant, group)
+        return StreamKey(GROUP, caller.tenant, clean_group(group, "group"))
 
 
 class Query(Request):

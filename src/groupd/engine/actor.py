@@ -26,7 +26,7 @@ from groupd.engine.ledger import Ledger
 from groupd.engine.mail import RETRY_AFTER_MS, Entry, unavailable
 from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
-from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable, Rejected
+from groupd.errors import LogBroken, LogConflict, LogUnavailable, Rejected
 from groupd.storage.port import PutSnapshot, Slice, Store
 from groupd.wire import codec
 
@@ -147,7 +147,10 @@ class Actor:
             await self._publish_missed(outlet, ledger.state.seq)
         except LogUnavailable:
             return False
-        except LogCorrupt:
+        except LogBroken:
+            raise
+        except Exception:
+            # LogCorrupt, or bytes that make no sense: they must not end the other streams.
             log.exception("stream_corrupt", stream=tuple(self.stream))
             return False
         self._ledger = ledger
@@ -158,9 +161,14 @@ class Actor:
         ledger = Ledger.empty(stream)
         snapshot = await self._shared.log.read(lambda store: store.snapshot(stream))
         if snapshot is not None and snapshot.version == state_class.version:
-            ledger.state = state_class.load(codec.unpack(snapshot.state))
-            self._snapshot_seq = snapshot.seq
-            ledger.chain = (await self._read_after(snapshot.seq - 1, 1)).records[0].chain
+            last = (await self._read_after(snapshot.seq - 1, 1)).records
+            try:
+                ledger.state = state_class.load(codec.unpack(snapshot.state))
+                ledger.chain = last[0].chain
+            except Exception:
+                log.exception("snapshot_unreadable", stream=tuple(stream))
+                ledger = Ledger.empty(stream)
+            self._snapshot_seq = ledger.state.seq
         more = True
         while more:
             piece = await self._read_after(ledger.state.seq, LOAD_PAGE)

@@ -27,7 +27,7 @@ from groupd.domain.base import (
     Unchanged,
 )
 from groupd.domain.catalog import AGGREGATES
-from groupd.domain.projection import Change
+from groupd.domain.projection import Change, Spoke
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Publication
@@ -177,13 +177,22 @@ def _append(
     stream = ledger.stream
     changes: Sequence[Change] = ()
     if stream.kind == GROUP:
-        changes = [
-            change
-            for record, event in zip(records, events, strict=True)
-            for change in event.project(record)
-        ]
+        changes = _changes(records, events)
     deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
     return Append(stream, after_seq, records, changes, deadline_ms)
+
+
+def _changes(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:
+    """Give what a batch changes in the index; of all that one member said, only the last."""
+    changes: list[Change] = []
+    spoke: dict[str, Spoke] = {}
+    for record, event in zip(records, events, strict=True):
+        for change in event.project(record):
+            if type(change) is Spoke:
+                spoke[change.user] = change
+            else:
+                changes.append(change)
+    return [*changes, *spoke.values()]
 
 
 def publication_of(

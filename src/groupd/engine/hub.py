@@ -25,7 +25,7 @@ from groupd.domain.queries import Ping
 from groupd.engine.calls import Calls
 from groupd.engine.directory import Directory
 from groupd.engine.greeting import Greeting, greet, relist
-from groupd.engine.mail import Entry, Replies
+from groupd.engine.mail import Entry, Replies, unavailable
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.outlet import Outlets, Roster
 from groupd.engine.peer import Peer
@@ -35,7 +35,7 @@ from groupd.engine.reads import READS, Result
 from groupd.engine.shared import Shared
 from groupd.engine.timers import Timers
 from groupd.engine.waiting import Waiter
-from groupd.errors import Rejected
+from groupd.errors import LogUnavailable, Rejected
 from groupd.storage.log import Log
 from groupd.wire.codec import Encoded
 from groupd.wire.rpc import FrameLimits, Notification, Unframer
@@ -92,7 +92,11 @@ class Hub:
         reader = READS.get(type(query))
         if reader is None:
             raise Rejected("unknown_method", f"{query.method} is not served here")
-        return await reader(self._directory, caller, query.address(group, caller), query, peer)
+        stream = query.address(group, caller)
+        try:
+            return await reader(self._directory, caller, stream, query, peer)
+        except LogUnavailable as error:
+            raise unavailable(str(error)) from error
 
     # --- sessions
 

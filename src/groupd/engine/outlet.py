@@ -197,7 +197,6 @@ class Outlet:
     def unsubscribe(self, peer: Peer) -> None:
         """Send a session nothing more. Not being subscribed is not an error."""
         self._views.pop(peer, None)
-        self._late.pop(peer, None)
         peer.streams.discard(self.stream)
         peer.forget(self.stream)
 

@@ -57,9 +57,13 @@ class Server:
     async def listen(self, listeners: Sequence[Listener], *, is_operator: bool = False) -> None:
         """Accept on these sockets until ``stop``; owns them from here on."""
         self._listeners += listeners
-        async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept_loop, listener, is_operator)
+        finally:
             for listener in listeners:
-                nursery.start_soon(self._accept_loop, listener, is_operator)
+                close_listener(listener)
 
     async def _accept_loop(self, listener: Listener, is_operator: bool) -> None:
         try:
@@ -79,7 +83,9 @@ class Server:
             and not is_local
             and count >= self.limits.connections_per_address_max
         )
-        if self._stopping or over_address or len(self.sessions) >= self.limits.connections_max:
+        # The operator must get in also when it is full, to see why.
+        is_full = len(self.sessions) >= self.limits.connections_max and not is_operator
+        if self._stopping or over_address or is_full:
             self.start_soon(self._turn_away, link)
             return
         self._addresses[address] = count + 1
@@ -174,5 +180,7 @@ class Server:
             session.say_goodbye(
                 "unavailable", "the server is stopping", self._jitter(RECONNECT_SPREAD_MS)
             )
-        if self.sessions:
+        while self.sessions:
+            # A new one: there may have been nobody before.
+            self._emptied = trio.Event()
             await self._emptied.wait()

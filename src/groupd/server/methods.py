@@ -9,7 +9,7 @@ import attrs
 from groupd.config import CONTENT, Limits, Plan
 from groupd.domain.base import GROUP, Request
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.fields import clean_text, refuse
+from groupd.domain.fields import refuse
 from groupd.errors import Rejected
 from groupd.wire import rpc
 
@@ -34,8 +34,6 @@ def understand(message: rpc.Request, *, operator: bool) -> Call:
     group = None
     if cls.addressed in (GROUP, "code"):
         group = params.get("group")
-        if group is not None:
-            clean_text(group, "group", max_chars=CONTENT.ref_max)
     request_id = ""
     if cls.takes_id:
         given = params.get("id")

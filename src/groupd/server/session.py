@@ -19,7 +19,7 @@ import trio
 from groupd.domain.base import Command, Identity, LiveQuery, Query
 from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
 from groupd.engine.mail import RETRY_AFTER_MS
-from groupd.engine.peer import BROKEN, Peer
+from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer
 from groupd.engine.reads import READS
 from groupd.errors import AuthError, LogBroken, LogUnavailable, Rejected
 from groupd.server import operator
@@ -60,7 +60,9 @@ class Session:
         self._farewell: tuple[str, str, int | None] | None = None
         self._failed_hellos = 0
         self._opened_at = self._half_since = trio.current_time()
-        self._wants_events = True
+        self._wants_events: bool | None = None
+        self._is_handling = False
+        self._unflushed_bytes = 0
         self._relieved = trio.Event()
         self._is_writing = False
 
@@ -93,18 +95,31 @@ class Session:
             data = await self._receive()
             if not data:
                 return
-            messages = self._unframer.feed(data)
-            for message in messages:
-                await self._handle(message)
-                if self._farewell is not None:
-                    return
-            if messages:
-                # What is left over, if anything, is a frame that has only begun.
-                self._half_since = trio.current_time()
-            self.peer.flush()
+            await self._take_in(data)
+            if self._farewell is not None:
+                return
+            self.flush()
             if self._unframer.error is not None:
                 error = self._unframer.error
                 self.say_goodbye(error.code, error.message)
+
+    async def _take_in(self, data: bytes) -> None:
+        """Handle the messages that some bytes complete.
+
+        Not a part of the loop, because what was decoded must not be kept until the next read: it
+        may be 75 times as large as its bytes.
+        """
+        messages = self._unframer.feed(data)
+        is_complete = bool(messages)
+        messages.reverse()
+        while messages and self._farewell is None:
+            # Before each: one read may bring hundreds, and each may ask for a whole page.
+            if self._is_congested:
+                await self._wait_for_relief()
+            await self._handle(messages.pop())
+        if is_complete:
+            # What is left over, if anything, is a frame that has only begun.
+            self._half_since = trio.current_time()
 
     async def _receive(self) -> bytes:
         """Read some bytes, under the deadline that holds now."""
@@ -133,6 +148,7 @@ class Session:
         if isinstance(message, rpc.Response):
             self.say_goodbye("bad_request", "a client sends requests, not responses")
             return
+        self._is_handling = True
         try:
             await self._serve(message)
         except Rejected as error:
@@ -147,6 +163,8 @@ class Session:
             log.exception("request_failed", method=message.method, reference=reference)
             bug = Rejected("internal", "a bug; it was logged", reference=reference)
             self.refuse_now(message.msgid, bug)
+        finally:
+            self._is_handling = False
 
     async def _serve(self, message: rpc.Request) -> None:
         caller = self.caller
@@ -221,7 +239,9 @@ class Session:
         elif not is_renewal:
             hub.part(self.peer, caller)
         self.caller = caller
-        self._wants_events = hello.events
+        if not is_renewal:
+            # Until the greeting is made: if it fails, the next hello must make it.
+            self._wants_events = None
         self._unframer.frame_max_bytes = self._limits.frame_max_bytes
         self.peer.hold()
         answer = b""
@@ -230,6 +250,7 @@ class Session:
                 greeting = await hub.relist(self.peer, caller)
             else:
                 greeting = await hub.greet(self.peer, caller)
+            self._wants_events = hello.events
             plan = hub.rules.plan(caller.plan)
             entries = {
                 "user": caller.user,
@@ -277,17 +298,25 @@ class Session:
 
     def flush(self) -> None:
         """Send what has been answered."""
+        self._unflushed_bytes = 0
         self.peer.flush()
 
     def refuse_now(self, msgid: int, error: Rejected) -> None:
         """Refuse a request that was not passed on."""
-        self.peer.answer(rpc.encode_error(msgid, error.to_wire()))
+        self._say(rpc.encode_error(msgid, error.to_wire()))
 
     def _answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
         if isinstance(result, Encoded):
-            self.peer.answer(rpc.response_prefix(msgid) + result.data)
+            self._say(rpc.response_prefix(msgid) + result.data)
         else:
-            self.peer.answer(rpc.encode_response(msgid, result))
+            self._say(rpc.encode_response(msgid, result))
+
+    def _say(self, data: bytes) -> None:
+        """Queue an answer; what has gathered leaves before it is much."""
+        self.peer.answer(data)
+        self._unflushed_bytes += len(data)
+        if self._unflushed_bytes >= PIECE_BYTES:
+            self.flush()
 
     def _close_request(self) -> None:
         self.open_requests -= 1
@@ -304,6 +333,7 @@ class Session:
         )
 
     async def _wait_for_relief(self) -> None:
+        self.flush()
         while self._is_congested and not self.peer.closed:
             self._relieved = trio.Event()
             await self._relieved.wait()
@@ -336,9 +366,17 @@ class Session:
     # --- the end
 
     def say_goodbye(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
-        """End the session with one goodbye; the first reason counts."""
-        if self._farewell is None:
-            self._farewell = (code, message, retry_after_ms)
+        """End the session with one goodbye; the first reason counts.
+
+        A request that is being read for is still answered.
+        """
+        if self._farewell is not None:
+            return
+        self._farewell = (code, message, retry_after_ms)
+        if self._is_handling:
+            drain_s = self._limits.drain_deadline_ms / 1_000
+            self._reading.deadline = trio.current_time() + drain_s
+        else:
             self._reading.cancel()
 
     async def _part_properly(self) -> None:

@@ -196,7 +196,7 @@ class Announcements(LiveQuery):
     result: ClassVar = {"announcements": "list[event]"}
 
     limit: int = fields.integer(
-        low=1, high=CONTENT.announcements_kept_max, default=CONTENT.history_page
+        low=1, high=CONTENT.announcements_kept_max + 1, default=CONTENT.history_page
     )
 
     def ask(self, state: Group, context: Context) -> dict[str, Any]:

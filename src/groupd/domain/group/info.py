@@ -63,13 +63,13 @@ class Info(LiveQuery):
                 "discoverable": settings.discoverable,
                 "history": settings.history,
                 "time_zone": settings.time_zone,
-                "data": settings.data or {},
+                "data": dict(settings.data or {}),
             },
             "stats": {"members": len(state.members), "messages": state.n},
             **shown_board(state, admin=admin),
         }
         if admin:
             shown["links"] = shown_links(state)
-        if state.ref is not None and context.caller.user == state.owner:
+        if state.ref is not None:
             shown["settings"]["ref"] = state.ref
         return shown

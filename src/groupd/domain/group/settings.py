@@ -207,5 +207,5 @@ def public_card(group: str, state: Group) -> dict[str, Any]:
         "dissolved": state.dissolved,
     }
     if settings.location is not None:
-        card["location"] = settings.location
+        card["location"] = dict(settings.location)
     return card
