@@ -1,0 +1,161 @@
+"""The command line as a stranger meets it: help, wrong options, wrong settings, tokens."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import PATIENCE_S, Groupd, environment
+from tests.e2e.raw import dial
+
+COMMANDS = ("serve", "token", "chat", "log", "check")
+GROUPD = Path(sys.executable).with_name("groupd")
+
+
+def test_the_installed_script_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(GROUPD), "--help"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_each_command_has_help(groupd: Groupd, command: str) -> None:
+    done = await groupd.run(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: groupd " + command)
+    assert list(groupd.directory.glob("groupd-data")) == []
+
+
+async def test_without_a_command_it_helps_and_does_nothing(groupd: Groupd) -> None:
+    done = await groupd.run()
+    assert done.returncode == 0
+    assert "serve" in done.stdout
+    version = await groupd.run("--version")
+    assert version.stdout.strip().count(".") == 2
+
+
+WRONG = {
+    "an option that is none": ("serve --no-such-option", "no-such-option"),
+    "a command that is none": ("sing", "sing"),
+    "a number that is none": ("log G --after soon", "soon"),
+    "a level that is none": ("serve --log-level loud", "loud"),
+    "a user that is missing": ("token", "USER"),
+    "a token that is missing": ("chat", "--token"),
+    "an address that is none": ("serve --listen nowhere", "tcp://HOST:PORT"),
+    "a port that is none": ("serve --listen tcp://127.0.0.1:x", "tcp://127.0.0.1:x"),
+    "an address of nobody": ("serve --listen tcp://192.0.2.1:1", "tcp://192.0.2.1:1"),
+    "a duration that is none": ("token ann --expires-in 5", "90s"),
+    "a file that is missing": ("serve --config nowhere.toml", "nowhere.toml"),
+    "a user id too long": (f"token {'x' * 65}", "64"),
+    "a store that is missing": ("check --data nowhere", "nowhere"),
+    "a store that is missing, again": ("log G --data nowhere", "nowhere"),
+    "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_what_is_wrong_is_named(groupd: Groupd, what: str) -> None:
+    line, named = WRONG[what]
+    done = await groupd.run(*line.split())
+    assert done.returncode == 1
+    assert named in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (groupd.directory / "nowhere").exists()
+
+
+CONFIGS = {
+    "listen = 5": "$.listen",
+    "data = 5": "expected str @ $.data",
+    "[limits]\nframe_max_bytes = 'large'": "expected int @ $.limits.frame_max_bytes",
+    "[limits]\nframe_max_bytes = true": "expected int @ $.limits.frame_max_bytes",
+    "[limits]\nframe_max_bytes = 100": "limits",
+    "[limits]\nno_such_limit = 1": "no_such_limit",
+    "[limits]\nmailbox_max = 0": "mailbox_max",
+    "[auth]\nsecret = 'short'": "32",
+    "[auth]\npublic_keys = ['nowhere.pem']": "nowhere.pem",
+    "[plans.gold]\nmembers_max = 'many'": "expected int @ $.plans.gold.members_max",
+    "default_plan = 'gold'": "gold",
+    "link_url = 'https://example.org'": "link_url",
+    "log_level = 'loud'": "log_level",
+    "this is not TOML": "not TOML",
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+async def test_a_wrong_setting_is_named_with_its_path(groupd: Groupd, text: str) -> None:
+    path = groupd.directory / "groupd.toml"
+    path.write_text(text)
+    done = await groupd.run("serve", "--config", path, "--data", groupd.directory / "data")
+    assert done.returncode == 1, done.stdout
+    complaint = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert complaint[0].startswith("groupd: ")
+    assert CONFIGS[text] in complaint[0]
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_token_is_what_the_server_takes(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        done = await groupd.run(
+            "token", "ann", "--data", server.data, "--name", "Ann \N{HOT BEVERAGE}", "--plan",
+            "wechat", "--expires-in", "90s",
+        )  # fmt: skip
+        assert done.returncode == 0
+        assert done.stderr == ""
+        payload = done.stdout.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        assert (claims["sub"], claims["plan"]) == ("ann", "wechat")
+        assert claims["exp"] - claims["iat"] == 90
+        async with dial(server.url) as client:
+            told = await client.hello(done.stdout.strip())
+            assert told["user"] == "ann"
+            assert told["limits"]["plan"]["members_max"] == 500
+
+
+async def test_a_token_is_not_made_for_a_directory_that_has_no_server(groupd: Groupd) -> None:
+    """Its secret would be one that no server knows."""
+    done = await groupd.run("token", "ann", "--data", groupd.directory / "typo")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "typo" in done.stderr
+    assert not (groupd.directory / "typo").exists()
+
+
+async def test_what_users_say_cannot_paint_the_operators_terminal(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        async with server.enter("[red]eve\\") as eve:
+            group = (await eve.ask("create", name="[bold]x[/] :bomb: \\"))["group"]
+            await eve.ask("post", group=group, text=":smile: [link=x]y[/link] \u202e\n\u2028 [/]")
+        done = await groupd.run("log", group, "--data", server.data)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == 3
+        assert "[red]eve\\" in done.stdout
+        assert "name='[bold]x[/] :bomb: \\\\'" in done.stdout
+        assert ":smile: [link=x]y[/link] \\u202e\\n\\u2028 [/]" in done.stdout
+
+
+async def test_the_data_directory_and_its_secrets_are_private(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        modes = {path.name: path.stat().st_mode & 0o777 for path in server.data.iterdir()}
+        assert server.data.stat().st_mode & 0o077 == 0
+        for name in ("secret", "link-keys.json", "groupd.sock"):
+            assert modes[name] == 0o600
+
+
+async def test_a_server_in_memory_forgets(groupd: Groupd) -> None:
+    async with groupd.serving(None, "--memory") as server:
+        async with server.enter("ann") as ann:
+            assert (await ann.ask("create", name="Tea"))["seq"] == 1
+        assert "All is well" in (await groupd.run("check", "--data", server.data)).stdout
+        assert await server.terminate() == 0
+        assert not list(server.data.glob("*.sqlite3*"))
