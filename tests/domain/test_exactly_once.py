@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupd.config import Limits
+from groupd.domain import exactly_once
 from groupd.domain.base import Receipt
 from groupd.domain.exactly_once import RequestMemory
 from groupd.domain.fields import request_id_ms
@@ -205,7 +206,7 @@ def test_a_day_later_an_id_is_forgotten_and_its_retry_is_stale(table: Table) -> 
     table.act("mia", Post(text="later"))
     assert table.book.records[-1].forget == 1
     assert not table.state.memory.receipts
-    assert table.state.memory.forgotten_ms == NOW_MS
+    assert table.state.memory.forgotten == {"mia": NOW_MS}
     assert table.refuse("mia", Post(text="hi"), old).code == "stale_id"
 
 
@@ -235,7 +236,7 @@ def test_over_the_bound_the_oldest_is_forgotten_and_stale_for_ever(table: Table)
     for request_id in ids:
         table.act("mia", Post(text="hi"), request_id)
     assert [key[1] for key in table.state.memory.receipts] == ids[2:]
-    assert table.state.memory.forgotten_ms == NOW_MS + 1
+    assert table.state.memory.forgotten == {"mia": NOW_MS + 1}
     for request_id in (*ids[:2], uuid7(NOW_MS + 1, 99)):
         error = table.refuse("mia", Post(text="hi"), request_id)
         assert (error.code, error.details["oldest_ms"]) == ("stale_id", NOW_MS + 2)
@@ -249,8 +250,32 @@ def test_forgetting_an_older_id_later_does_not_bring_a_newer_one_back(table: Tab
     for request_id in (newer, older, uuid7(NOW_MS + 1), uuid7(NOW_MS + 2)):
         table.act("mia", Post(text="hi"), request_id)
     assert not {newer, older} & {key[1] for key in table.state.memory.receipts}
-    assert table.state.memory.forgotten_ms == NOW_MS
+    assert table.state.memory.forgotten == {"mia": NOW_MS}
     assert table.refuse("mia", Post(text="hi"), newer).code == "stale_id"
+
+
+def test_one_whose_clock_is_ahead_makes_only_their_own_ids_stale(table: Table) -> None:
+    table.world.limits = attrs.evolve(LIMITS, ids_max=3)
+    for number in range(4):
+        table.act("mia", Post(text="hi"), uuid7(NOW_MS + 4 * 60_000 + number))
+    assert table.refuse("mia", Post(text="now"), table.world.new_id()).code == "stale_id"
+    assert table.act("olga", Post(text="now"), table.world.new_id())["status"] == "posted"
+
+
+def test_where_too_many_lost_an_id_the_longest_silent_share_one_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exactly_once, "FORGOTTEN_USERS_MAX", 2)
+    memory = RequestMemory()
+    for number, user in enumerate(("ann", "bob", "cy", "ann")):
+        memory.remember(user, uuid7(NOW_MS + number), Receipt(HASH, number + 1, NOW_MS, None))
+    memory.forget(4)
+    assert (dict(memory.forgotten), memory.forgotten_ms) == (
+        {"cy": NOW_MS + 2, "ann": NOW_MS + 3},
+        NOW_MS + 1,
+    )
+    with pytest.raises(Rejected, match="stale_id"):
+        memory.recall("dan", uuid7(NOW_MS + 1, 9), HASH, now_ms=NOW_MS, limits=LIMITS)
 
 
 def test_a_lowered_bound_is_reached_two_at_a_time(table: Table) -> None:

@@ -1,8 +1,10 @@
 """What a stream remembers of the requests that changed it, in bounded memory (DESIGN section 4).
 
-An id is remembered for ``ids_window_ms`` and at most ``ids_max`` are. ``forgotten_ms`` is the
-newest time embedded in any id that was ever forgotten: an id at or below it might be a retry of a
-forgotten one, so it is refused as stale and never taken for new.
+An id is remembered for ``ids_window_ms`` and at most ``ids_max`` are. For each user, ``forgotten``
+has the newest time embedded in any of their ids that was ever forgotten: one at or below it might
+be a retry, so it is refused as stale and never taken for new. It is kept by user, because ids may
+be some minutes ahead of the clock: with one time for the whole group, somebody whose clock is ahead
+could make everybody's ids stale. ``forgotten_ms`` is that time for the users whose own was dropped.
 
 How many ids are forgotten is a choice that depends on configured limits, so it is made when a
 record is (``overdue``) and stored in it (``Record.forget``); replaying reads no configuration.
@@ -11,7 +13,7 @@ record is (``overdue``) and stored in it (``Record.forget``); replaying reads no
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -21,12 +23,18 @@ from groupd.domain.fields import embedded_ms, request_id_ms
 from groupd.errors import Rejected
 
 
+FORGOTTEN_USERS_MAX: Final = 10_000
+"""Users whose forgotten time is their own. Fixed, since ``apply`` depends on it."""
+
+
 @attrs.define
 class RequestMemory:
     """Remembered requests, oldest first. Keys are ``(user, id in lower case)``."""
 
     # Ordered, since a plain dict walks over all that was ever deleted to find its first key.
     receipts: OrderedDict[tuple[str, str], Receipt] = attrs.field(factory=OrderedDict)
+    forgotten: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
+    """User -> time; those who lost an id last are last."""
     forgotten_ms: int = 0
 
     def recall(
@@ -48,7 +56,8 @@ class RequestMemory:
                 )
             return receipt
         time_ms = request_id_ms(request_id)
-        oldest_ms = max(self.forgotten_ms, now_ms - limits.ids_window_ms) + 1
+        forgotten_ms = max(self.forgotten_ms, self.forgotten.get(user, 0))
+        oldest_ms = max(forgotten_ms, now_ms - limits.ids_window_ms) + 1
         if time_ms < oldest_ms or time_ms > now_ms + limits.ids_ahead_ms:
             raise Rejected(
                 "stale_id",
@@ -81,13 +90,18 @@ class RequestMemory:
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
         for _ in range(min(count, len(self.receipts))):
-            (_user, request_id), _receipt = self.receipts.popitem(last=False)
-            self.forgotten_ms = max(self.forgotten_ms, embedded_ms(request_id))
+            (user, request_id), _receipt = self.receipts.popitem(last=False)
+            before = self.forgotten.pop(user, 0)
+            self.forgotten[user] = max(before, embedded_ms(request_id))
+            if len(self.forgotten) > FORGOTTEN_USERS_MAX:
+                _user, time_ms = self.forgotten.popitem(last=False)
+                self.forgotten_ms = max(self.forgotten_ms, time_ms)
 
     def dump(self, *, erasable: bool = True) -> list[Any]:
         """Give it as plain values; without the erasable ones, request hashes are left out."""
         return [
             self.forgotten_ms,
+            [list(item) for item in self.forgotten.items()],
             [
                 [*key, *(value if erasable else value._replace(request_hash=b""))]
                 for key, value in self.receipts.items()
@@ -97,9 +111,9 @@ class RequestMemory:
     @classmethod
     def load(cls, plain: Any) -> RequestMemory:
         """Rebuild it from ``dump``."""
-        forgotten_ms, rows = plain
+        forgotten_ms, forgotten, rows = plain
         receipts = OrderedDict(((row[0], row[1]), Receipt(*row[2:])) for row in rows)
-        return cls(receipts, forgotten_ms)
+        return cls(receipts, OrderedDict((user, ms) for user, ms in forgotten), forgotten_ms)
 
 
 def _key(user: str, request_id: str) -> tuple[str, str]:
