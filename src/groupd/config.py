@@ -135,6 +135,8 @@ class Limits:
     # --- the engine
     mailbox_max: int = _limit(8_192)
     batch_max: int = _limit(1_024)
+    batch_max_bytes: int = _limit(131_072)
+    """Of records in one append. A session that reads nothing holds one batch beside its backlog."""
     actor_idle_ms: int = _limit(60_000)
     snapshot_every: int = _limit(50_000)
     """Records after which a busy stream is snapshotted without going idle."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
 from trio.testing import MockClock
 
 from groupd.config import Limits
 from groupd.server.session import Session
+from groupd.testing.links import FakeLink
 from tests.e2e.raw import RawClient, codes
 from tests.server.bench import Bench, Metered, open_bench, settled
 
@@ -137,11 +137,10 @@ async def test_open_requests_are_bounded_and_all_are_answered(autojump_clock: Mo
             nursery.start_soon(watch)
             outcomes = await ann.exchange([("post", {"group": group, "text": "x"})] * 5_000)
             nursery.cancel_scope.cancel()
-        assert [outcome["seq"] for outcome in outcomes] == list(range(3, 5_003))
+        assert [told["seq"] for told in outcomes if isinstance(told, dict)] == list(range(3, 5_003))
         assert LIMITS.requests_open_max / 2 < most <= LIMITS.requests_open_max
 
 
-@pytest.mark.xfail(strict=True, reason="Peer keeps the whole rest of a batch, however large")
 async def test_one_huge_batch_is_bounded_for_each_stalled_reader(autojump_clock: MockClock) -> None:
     async with open_bench(rate_limits=False, delay=lambda: 500) as bench:
         ann = await bench.enter("ann", events=False)
@@ -163,6 +162,7 @@ async def test_a_stalled_client_that_goes_away_is_let_go(autojump_clock: MockClo
         asked = [slow.frame("history", {"group": group})[1] for _ in range(100)]
         await slow.send_bytes(b"".join(asked))
         await settled()
+        assert isinstance(slow.link, FakeLink)
         slow.link.cut()
         await settled()
         assert len(bench.server.sessions) == 1

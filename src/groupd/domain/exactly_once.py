@@ -22,7 +22,6 @@ from groupd.domain.base import Receipt
 from groupd.domain.fields import embedded_ms, request_id_ms
 from groupd.errors import Rejected
 
-
 FORGOTTEN_USERS_MAX: Final = 10_000
 """Users whose forgotten time is their own. Fixed, since ``apply`` depends on it."""
 

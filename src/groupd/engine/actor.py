@@ -103,8 +103,11 @@ class Actor:
             else:
                 await self._lot.park()
 
-    async def _supervise(self, entries: Sequence[Entry]) -> None:
-        """Serve a batch; whatever fails, each entry is answered once and the actor goes on."""
+    async def _supervise(self, entries: list[Entry]) -> None:
+        """Serve a batch; whatever fails, each entry is answered once and the actor goes on.
+
+        What does not fit the batch goes back into the mailbox, and out of ``entries``.
+        """
         self._answered = 0
         try:
             await self._serve(entries)
@@ -121,7 +124,7 @@ class Actor:
             _refuse_all(entries[self._answered :], bug)
             await self._reload()
 
-    async def _serve(self, entries: Sequence[Entry]) -> None:
+    async def _serve(self, entries: list[Entry]) -> None:
         """Take a batch through decide, append, publish and answer."""
         for _attempt in range(self._limits.conflict_retries_max):
             try:
@@ -221,11 +224,13 @@ class Actor:
 
         await self._shared.log.read(read)
 
-    def _decide(self, entries: Sequence[Entry]) -> Batch:
+    def _decide(self, entries: list[Entry]) -> Batch:
         now_ms = max(self._shared.ports.clock.now_ms(), self._ledger.state.time_ms)
         batch = Batch(self._ledger, self._shared, now_ms)
         woken, self._woken = self._woken, False
-        batch.decide(entries, woken=woken)
+        decided = batch.decide(entries, woken=woken)
+        self._mailbox[:0] = entries[decided:]
+        del entries[decided:]
         return batch
 
     async def _append(self, batch: Batch) -> None:

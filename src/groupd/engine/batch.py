@@ -51,6 +51,7 @@ class Batch:
     shared: Shared
     now_ms: int
     after_seq: int = attrs.field(init=False)
+    size_bytes: int = 0
     records: list[Record] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
     answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
@@ -61,14 +62,21 @@ class Batch:
 
     # --- deciding
 
-    def decide(self, entries: Sequence[Entry], *, woken: bool) -> None:
-        """Decide and apply, in order; first what is due, if the stream was woken for that."""
+    def decide(self, entries: Sequence[Entry], *, woken: bool) -> int:
+        """Decide and apply, in order; first what is due, if the stream was woken for that.
+
+        Gives how many entries were decided: the rest are for the next batch, since this one has
+        come to ``batch_max_bytes``.
+        """
+        max_bytes = self.shared.rules.limits.batch_max_bytes
         try:
             if woken:
                 due = AGGREGATES[self.ledger.stream.kind].due
                 for event in due(self.ledger.state, self.now_ms):
                     self._write(event, SERVER, "", b"")
-            for entry in entries:
+            for count, entry in enumerate(entries):
+                if self.size_bytes >= max_bytes:
+                    return count
                 try:
                     answer = self._decide_one(entry)
                 except Rejected as refusal:
@@ -78,6 +86,7 @@ class Batch:
         except Exception as error:
             log.exception("rule_failed", stream=tuple(self.ledger.stream))
             raise RuleFailed from error
+        return len(entries)
 
     def _decide_one(self, entry: Entry) -> Mapping[str, Any]:
         state, caller, request_id = self.ledger.state, entry.caller, entry.request_id
@@ -125,6 +134,7 @@ class Batch:
         record = self._record(self.ledger, event, user, request_id, request_hash)
         self.records.append(record)
         self.events.append(event)
+        self.size_bytes += len(record.header) + len(record.body or b"")
         return record
 
     def _found(self, founding: Founding, user: str, request_id: str, request_hash: bytes) -> None:
