@@ -426,3 +426,10 @@ def test_what_could_not_be_encoded_leaves_nothing_behind() -> None:
     with pytest.raises(TypeError):
         encode_response(1, {"a": "x" * 1_000, "b": object()})
     assert encode_request(*PING) == PING_BYTES == msgpack.packb([0, 7, "ping", [{}]])
+
+
+def test_a_foreign_notification_with_any_params_is_no_breach() -> None:
+    unframer = Unframer(FrameLimits.for_server(Limits()))
+    frame = msgpack.packb([2, "nvim_error_event", [0, "no such method", {"a": 1}]])
+    assert unframer.feed(frame) == [Notification("nvim_error_event", {})]
+    assert unframer.error is None

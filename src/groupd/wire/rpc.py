@@ -113,7 +113,9 @@ def _message_of(value: Any) -> Message:
                 return Response(msgid, error, None)
             case [2, str() as method, [dict() as params]]:
                 return Notification(method, params)
-            case [2, str() as method, []]:
+            case [2, str() as method, list()]:
+                # Foreign MessagePack-RPC clients have notifications of their own, with any
+                # params (Neovim complains of each push with two); they are nobody's here.
                 return Notification(method, {})
     raise ValueError(
         "expected [0, msgid, method, [params]], [1, msgid, error, result] or [2, method, [params]]"
