@@ -29,6 +29,7 @@ from groupd.client.connection import Connection
 from groupd.client.limits import ClientLimits
 from groupd.config import Config
 from groupd.domain.base import Identity, Request
+from groupd.domain.fields import clean_user
 from groupd.domain.links import LinkKeys
 from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
@@ -206,9 +207,13 @@ async def connect(
 
 
 def make_token(config: Config, identity: Identity, *, expires_in_ms: int) -> str:
-    """Issue a token as the host application would, with the server's own secret."""
+    """Issue a token as the host application would, with the server's own secret.
+
+    Raises ConfigError where the data directory has none: one made here would be no server's.
+    """
+    clean_user(identity.user, "user")
     return issue_token(
-        auth_secret(config, make=True),
+        auth_secret(config, make=False),
         identity,
         now_ms=SystemClock().now_ms(),
         expires_in_ms=expires_in_ms,
@@ -260,10 +265,13 @@ async def serve(
             server = Server(hub, config, verify=verifier.verify, nursery=nursery)
             running = _listen(server, config, nursery, made_secret=made_secret)
             nursery.start_soon(server.sweep)
+            ending = trio.Event() if stop is None else stop
+            if handle_signals:
+                # Before anybody is told that it runs, and may end it.
+                await nursery.start(_watch_signals, ending, nursery)
             announce(running)
             log.info("serving", urls=list(running.urls), store=store.id, memory=config.memory)
-            ending = trio.Event() if stop is None else stop
-            await _wait_for_end(ending, handle_signals, nursery)
+            await ending.wait()
             log.info("stopping", sessions=len(server.sessions))
             await server.stop()
             nursery.cancel_scope.cancel()
@@ -292,21 +300,19 @@ def _close_all(listeners: Sequence[Listener]) -> None:
         close_listener(listener)
 
 
-async def _wait_for_end(stop: trio.Event, handle_signals: bool, nursery: trio.Nursery) -> None:
-    """Return at the first signal or ``stop``; a second signal cancels everything."""
-    if not handle_signals:
-        await stop.wait()
-        return
-
-    async def watch() -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-            async for _number in received:
-                if stop.is_set():
-                    nursery.cancel_scope.cancel()
-                stop.set()
-
-    nursery.start_soon(watch)
-    await stop.wait()
+async def _watch_signals(
+    ending: trio.Event,
+    nursery: trio.Nursery,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Set ``ending`` at the first signal; a second one cancels everything."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        task_status.started()
+        async for _number in received:
+            if ending.is_set():
+                nursery.cancel_scope.cancel()
+            ending.set()
 
 
 def _collect_garbage_rarely() -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,6 +30,15 @@ def environment() -> dict[str, str]:
     """Give this environment without what would configure a server."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GROUPD_")}
     return {**kept, "COLUMNS": "200", "TERM": "dumb"}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so that nobody tells us of, because it is in another process."""
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            if condition():
+                return
+            await trio.sleep(0.01)
 
 
 class Launcher:
@@ -71,10 +80,15 @@ class Launcher:
         return code
 
     async def ended(self, pid: int) -> int:
-        with trio.fail_after(PATIENCE_S):
-            while (code := self.exit_code(pid)) is None:
-                await trio.sleep(0.01)
-        return code
+        codes: list[int] = []
+
+        def has_ended() -> bool:
+            code = self.exit_code(pid)
+            codes.extend(() if code is None else (code,))
+            return bool(codes)
+
+        await until(has_ended)
+        return codes[0]
 
     def close(self) -> None:
         if self._process is not None:
@@ -93,12 +107,13 @@ class Process:
         self._log = log
 
     async def started(self) -> None:
-        with trio.fail_after(PATIENCE_S):
-            while not (entries := [e for e in self.log() if e["event"] == "serving"]):
-                self.exit_code = self._launcher.exit_code(self.pid)
-                assert self.exit_code is None, self._log.read_text()
-                await trio.sleep(0.01)
-        self.url = entries[0]["urls"][0]
+        def is_serving() -> bool:
+            self.exit_code = self._launcher.exit_code(self.pid)
+            assert self.exit_code is None, self._log.read_text()
+            self.url = next((e["urls"][0] for e in self.log() if e["event"] == "serving"), "")
+            return bool(self.url)
+
+        await until(is_serving)
 
     def log(self) -> list[dict[str, Any]]:
         """Give what it has logged; beside the log, a start shows some lines for people."""
@@ -136,6 +151,17 @@ class Process:
                 return int(line.split()[1]) * 1_024
         raise AssertionError(name)
 
+    async def memory_at_rest(self) -> int:
+        """Give its memory once it does not change any more for a while."""
+        sizes = [0]
+
+        def is_at_rest() -> bool:
+            sizes.append(self.status_bytes("VmRSS"))
+            return len(sizes) > 20 and len(set(sizes[-20:])) == 1
+
+        await until(is_at_rest)
+        return sizes[-1]
+
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
@@ -164,6 +190,7 @@ class Groupd:
         """Run a server until the end of the block, where it is killed if it still runs."""
         data = data or self.directory / "data"
         log = self.directory / f"log-{new_id(0)}"
+        arguments: tuple[str | Path, ...]
         arguments = ("serve", "--data", data, "--listen", "tcp://127.0.0.1:0", *options)
         pid = self._launcher.start(*arguments, cwd=self.directory, out=log, err=log)
         server = Process(self._launcher, data, pid, log)
@@ -179,7 +206,11 @@ class Groupd:
         name = new_id(0)
         out, err = self.directory / f"out-{name}", self.directory / f"err-{name}"
         pid = self._launcher.start(*arguments, cwd=self.directory, out=out, err=err)
-        code = await self._launcher.ended(pid)
+        try:
+            code = await self._launcher.ended(pid)
+        except trio.TooSlowError:
+            os.kill(pid, signal.SIGKILL)
+            raise
         return Done(code, out.read_text(), err.read_text())
 
 

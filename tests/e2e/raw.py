@@ -110,16 +110,21 @@ class RawClient:
         found: Map = result
         return found
 
+    async def outcome(self, msgid: int) -> Map | Rejected:
+        """Wait for an answer; give the result or the refusal."""
+        try:
+            return await self.answer(msgid)
+        except Rejected as refusal:
+            return refusal
+
     async def ask(self, method: str, **params: Any) -> Map:
         return await self.answer(await self.send(method, **params))
 
     async def refusal(self, method: str, **params: Any) -> Rejected:
         """Ask for what must be refused; give the refusal."""
-        try:
-            result = await self.ask(method, **params)
-        except Rejected as error:
-            return error
-        raise AssertionError(f"{method} was not refused: {result}")
+        outcome = await self.outcome(await self.send(method, **params))
+        assert isinstance(outcome, Rejected), f"{method} was not refused: {outcome}"
+        return outcome
 
     async def hello(self, token: str, **params: Any) -> Map:
         self.greeting = await self.ask("hello", token=token, **params)
@@ -132,10 +137,7 @@ class RawClient:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.send_bytes, b"".join(data for _, data in framed))
             for msgid, _ in framed:
-                try:
-                    outcomes.append(await self.answer(msgid))
-                except Rejected as error:
-                    outcomes.append(error)
+                outcomes.append(await self.outcome(msgid))
         return outcomes
 
     async def push(self, fits: Callable[[str, Map], bool] = lambda method, params: True) -> Push:

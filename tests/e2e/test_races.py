@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -120,10 +121,8 @@ async def outcomes_until_killed(
     async with trio.open_nursery() as nursery:
 
         async def send() -> None:
-            try:
+            with suppress(trio.BrokenResourceError):  # It was killed.
                 await client.send_bytes(b"".join(data for _, data in framed))
-            except trio.BrokenResourceError:
-                pass  # It was killed.
 
         nursery.start_soon(send)
         while len(client.answers) < after and await client.receive():

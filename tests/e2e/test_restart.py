@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from tests.e2e.process import Groupd, Process
+from tests.e2e.process import Groupd, Process, until
 from tests.e2e.raw import Map, RawClient
 
 WELL = "All is well"
@@ -110,9 +112,7 @@ async def test_killed_in_the_middle_of_things_a_store_is_whole(
 
                 for client in clients:
                     nursery.start_soon(talk, client)
-                with trio.fail_after(30):
-                    while sum(map(len, acknowledged.values())) < 200 * (cycle + 1):
-                        await trio.sleep(0.01)
+                await until(partial(has_reached, acknowledged.values(), 200 * (cycle + 1)))
                 await server.kill()
     async with groupd.serving(data) as server:
         checked = await groupd.run("check", "--data", data)
@@ -123,6 +123,10 @@ async def test_killed_in_the_middle_of_things_a_store_is_whole(
             assert dict(said).items() <= posted.items()
             # Of the last one nobody knows; all else was acknowledged.
             assert len(posted) - len(said) in (0, 1)
+
+
+def has_reached(said: Collection[list[Any]], count: int) -> bool:
+    return sum(map(len, said)) >= count
 
 
 async def run_log(groupd: Groupd, data: Path, group: str) -> list[Map]:

@@ -202,7 +202,7 @@ async def test_notifications_of_clients_are_ignored(autojump_clock: MockClock) -
     async with open_bench() as bench:
         ann = await bench.enter("ann")
         for method in ("event", "goodbye", "hello", "nvim_error_event", "", "\N{SNOWMAN}"):
-            for params in ([{"code": "x"}], []):
+            for params in ([{"code": "x"}], [], [0, "Invalid method: event"]):
                 await ann.send_bytes(msgpack.packb([2, method, params]))
         assert await ann.ask("ping")
         assert ann.pushes == []

@@ -90,7 +90,7 @@ def serve(
         log_level=log_level,
     )
     configure_logging(settings.log_level)
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
 
     def announce(running: composition.Running) -> None:
         _announce(console, running)
@@ -240,5 +240,7 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
 
 
 def _fail(error: BaseException) -> None:
-    Console(stderr=True).print(f"[bold red]groupd:[/] {escape(str(error))}", soft_wrap=True)
+    Console(stderr=True, emoji=False).print(
+        f"[bold red]groupd:[/] {escape(str(error))}", soft_wrap=True
+    )
     sys.exit(1)

@@ -56,12 +56,17 @@ async def find_operator(config: Config) -> AsyncIterator[Operator]:
         if running is not None:
             yield running
             return
+    _expect_store(config)
+    async with composition.open_files(config) as log:
+        yield _Files(log, config)
+
+
+def _expect_store(config: Config) -> None:
+    """Raise LogUnavailable where there is none, since opening one would make it."""
     if not composition.has_store(config):
         raise LogUnavailable(
             f"{config.data}: there is no store; name the server's directory with --data"
         )
-    async with composition.open_files(config) as log:
-        yield _Files(log, config)
 
 
 class _Files:
@@ -81,7 +86,7 @@ class _Files:
 
 async def show_log(config: Config, query: LogQuery, *, as_json: bool) -> bool:
     """Print events until there are no more, or ``limit``."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     async with find_operator(config) as asked:
         after, left = query.after, query.limit
         while left is None or left > 0:
@@ -123,7 +128,7 @@ def _print_event(console: Console, event: Mapping[str, Any]) -> None:
 
 async def check(config: Config, *, rebuild_index: bool) -> bool:
     """Verify everything, with a progress line; gives False where something is wrong."""
-    console = Console()
+    console = Console(emoji=False)
     if rebuild_index:
         await _rebuild(config, console)
     problems: list[Mapping[str, Any]] = []
@@ -164,6 +169,7 @@ async def _rebuild(config: Config, console: Console) -> None:
     async with composition.ask_server(config) as running:
         if running is not None:
             raise LogUnavailable(f"a server is using {config.data}; stop it before --rebuild-index")
+    _expect_store(config)
     async with composition.open_files(config) as log:
         with console.status("making the index anew"):
             count = await log.read(lambda store: store.rebuild_index(project))
