@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.config import AuthConfig, Config, Limits, Plan
+from groupd.config import REQUEST_COST_MAX, AuthConfig, Config, Limits, Plan
 from groupd.domain.catalog import REQUESTS
 
 ROOT = Path(__file__).parent.parent
@@ -88,3 +88,7 @@ def test_every_method_has_a_name_that_stays() -> None:
         *("post", "history", "read", "announce", "pin", "unpin"),
         *("share_link", "open_link", "revoke_link"),
     }
+
+
+def test_the_dearest_request_costs_what_the_limits_are_checked_against() -> None:
+    assert max(cls.cost for cls in REQUESTS.values()) == REQUEST_COST_MAX

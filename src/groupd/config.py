@@ -92,6 +92,10 @@ class Content:
 CONTENT: Final = Content()
 
 
+REQUEST_COST_MAX: Final = 5
+"""Cost units of the dearest request; a test holds it to the classes."""
+
+
 @attrs.frozen
 class Limits:
     """The named bound of every queue, frame, loop and collection."""
@@ -167,6 +171,7 @@ class Limits:
         holds("requests_open_max < mailbox_max", self.requests_open_max < self.mailbox_max)
         # A request whose first record is followed by others must not forget itself.
         holds("ids_max >= 2", self.ids_max >= 2)
+        holds(f"rate_burst >= {REQUEST_COST_MAX}", self.rate_burst >= REQUEST_COST_MAX)
         holds("batch_max <= mailbox_max", self.batch_max <= self.mailbox_max)
         # One code point is at most 4 bytes, and a post holds a text, a card and mentions.
         post_max = (

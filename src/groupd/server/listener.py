@@ -43,6 +43,7 @@ class Server:
         self.limits = config.limits
         self.has_rate_limits = config.rate_limits
         self.verify = verify
+        self._leeway_ms = config.auth.leeway_s * 1_000
         self.frame_limits = FrameLimits.for_server(config.limits)
         self.start_soon = nursery.start_soon
         self.sessions: set[Session] = set()
@@ -149,6 +150,10 @@ class Server:
         """Count one less."""
         self._seats[caller.tenant, caller.user].sessions -= 1
 
+    def has_expired(self, caller: Identity, now_ms: int) -> bool:
+        """Say whether a token's time is over, by a clock that may differ from the host's."""
+        return caller.expires_ms is not None and caller.expires_ms + self._leeway_ms <= now_ms
+
     # --- upkeep
 
     async def sweep(self) -> None:
@@ -157,8 +162,7 @@ class Server:
             await trio.sleep(self.limits.sweep_ms / 1_000)
             now_ms, now_s = self.hub.ports.clock.now_ms(), trio.current_time()
             for session in tuple(self.sessions):
-                caller = session.caller
-                if caller and caller.expires_ms is not None and caller.expires_ms <= now_ms:
+                if session.caller is not None and self.has_expired(session.caller, now_ms):
                     session.say_goodbye("unauthenticated", "the token has expired")
             rested = [
                 key

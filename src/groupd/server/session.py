@@ -186,8 +186,7 @@ class Session:
 
     async def _pass_on(self, caller: Identity, call: Call, msgid: int) -> None:
         """Give a request to the engine."""
-        expires_ms = caller.expires_ms
-        if expires_ms is not None and self._hub.ports.clock.now_ms() >= expires_ms:
+        if self._server.has_expired(caller, self._hub.ports.clock.now_ms()):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
         request = call.request
         if isinstance(request, Command | LiveQuery) and type(request) not in READS:
