@@ -122,7 +122,7 @@ class Bench:
         return {
             "sessions": len(server.sessions),
             "addresses": len(server._addresses),
-            "seats": len(server._seats),
+            "seats": len(server.services.seats),
             "rosters": len(outlets.roster._peers),
             "watched": len(outlets.roster._taken),
             "outlets": len(outlets._outlets),

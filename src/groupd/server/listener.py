@@ -12,24 +12,18 @@ import trio
 from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
-from groupd.errors import Rejected
 from groupd.server.link import UNIX_PEER, Link, Listener, SocketLink, accept, close_listener
-from groupd.server.rates import Bucket, Seat
+from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.server.session import Session, goodbye_frame
-from groupd.version import VERSION
-from groupd.wire.rpc import FrameLimits
 
 log = structlog.get_logger()
 
 RECONNECT_SPREAD_MS: Final = 5_000
 """Over how long a stopping server spreads the reconnects of its clients."""
-BUSY_RETRY_MS: Final = 2_000
 
 
 class Server:
     """All sessions of a process. ``verify`` turns a token into an identity, or raises AuthError."""
-
-    name: Final = f"groupd/{VERSION}"
 
     def __init__(
         self,
@@ -39,16 +33,9 @@ class Server:
         verify: Callable[[str, int], Identity],
         nursery: trio.Nursery,
     ) -> None:
-        self.hub = hub
-        self.limits = config.limits
-        self.has_rate_limits = config.rate_limits
-        self.verify = verify
-        self._leeway_ms = config.auth.leeway_s * 1_000
-        self.frame_limits = FrameLimits.for_server(config.limits)
-        self.start_soon = nursery.start_soon
+        self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
         self.sessions: set[Session] = set()
         self._addresses: dict[str, int] = {}
-        self._seats: dict[tuple[str, str], Seat] = {}
         self._listeners: list[Listener] = []
         self._stopping = False
         self._emptied = trio.Event()
@@ -80,19 +67,19 @@ class Server:
         count = self._addresses.get(address, 0)
         is_local = address == UNIX_PEER
         over_address = (
-            self.has_rate_limits
+            self.services.has_rate_limits
             and not is_local
-            and count >= self.limits.connections_per_address_max
+            and count >= self.services.limits.connections_per_address_max
         )
         # The operator must get in also when it is full, to see why.
-        is_full = len(self.sessions) >= self.limits.connections_max and not is_operator
+        is_full = len(self.sessions) >= self.services.limits.connections_max and not is_operator
         if self._stopping or over_address or is_full:
-            self.start_soon(self._turn_away, link)
+            self.services.start_soon(self._turn_away, link)
             return
         self._addresses[address] = count + 1
-        session = Session(link, self, is_operator=is_operator)
+        session = Session(link, self.services, is_operator=is_operator)
         self.sessions.add(session)
-        self.start_soon(self._run, session)
+        self.services.start_soon(self._run, session)
 
     async def _run(self, session: Session) -> None:
         try:
@@ -108,7 +95,7 @@ class Server:
         with trio.CancelScope(shield=True):
             with suppress(trio.BrokenResourceError):
                 link.try_send(
-                    goodbye_frame(code, "too many connections", self._jitter(BUSY_RETRY_MS))
+                    goodbye_frame(code, "too many connections", self.services.jitter(BUSY_RETRY_MS))
                 )
             await link.aclose()
 
@@ -119,58 +106,17 @@ class Server:
         else:
             del self._addresses[address]
 
-    def _jitter(self, most_ms: int) -> int:
-        share = int.from_bytes(self.hub.ports.randomness.token_bytes(2)) / 65_536
-        return 1 + int(share * most_ms)
-
-    # --- seats: what one user's sessions share
-
-    def take_seat(self, caller: Identity) -> Seat:
-        """Count one more session of a user; raises Rejected over the limit."""
-        key = (caller.tenant, caller.user)
-        seat = self._seats.get(key)
-        if seat is None:
-            bucket = Bucket.full(
-                per_s=self.limits.rate_per_s,
-                burst=self.limits.rate_burst,
-                now_s=trio.current_time(),
-            )
-            seat = self._seats[key] = Seat(bucket)
-        if self.has_rate_limits and seat.sessions >= self.limits.connections_per_user_max:
-            raise Rejected(
-                "rate_limited",
-                f"a user has at most {self.limits.connections_per_user_max} sessions at once",
-                retry_after_ms=self._jitter(BUSY_RETRY_MS),
-                reason="connections",
-            )
-        seat.sessions += 1
-        return seat
-
-    def leave_seat(self, caller: Identity) -> None:
-        """Count one less."""
-        self._seats[caller.tenant, caller.user].sessions -= 1
-
-    def has_expired(self, caller: Identity, now_ms: int) -> bool:
-        """Say whether a token's time is over, by a clock that may differ from the host's."""
-        return caller.expires_ms is not None and caller.expires_ms + self._leeway_ms <= now_ms
-
     # --- upkeep
 
     async def sweep(self) -> None:
         """End sessions whose token has expired, and forget rested users; until cancelled."""
         while True:
-            await trio.sleep(self.limits.sweep_ms / 1_000)
-            now_ms, now_s = self.hub.ports.clock.now_ms(), trio.current_time()
+            await trio.sleep(self.services.limits.sweep_ms / 1_000)
+            now_ms, now_s = self.services.hub.ports.clock.now_ms(), trio.current_time()
             for session in tuple(self.sessions):
-                if session.caller is not None and self.has_expired(session.caller, now_ms):
+                if session.caller is not None and self.services.has_expired(session.caller, now_ms):
                     session.say_goodbye("unauthenticated", "the token has expired")
-            rested = [
-                key
-                for key, seat in self._seats.items()
-                if not seat.sessions and seat.bucket.is_full(now_s)
-            ]
-            for key in rested:
-                del self._seats[key]
+            self.services.clear_seats(now_s)
 
     # --- stopping
 
@@ -182,7 +128,7 @@ class Server:
         log.info("draining", sessions=len(self.sessions))
         for session in tuple(self.sessions):
             session.say_goodbye(
-                "unavailable", "the server is stopping", self._jitter(RECONNECT_SPREAD_MS)
+                "unavailable", "the server is stopping", self.services.jitter(RECONNECT_SPREAD_MS)
             )
         while self.sessions:
             # A new one: there may have been nobody before.

@@ -11,7 +11,7 @@ Placement rules and theory of operation:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import trio
@@ -26,11 +26,9 @@ from groupd.server import operator
 from groupd.server.link import Link
 from groupd.server.methods import Call, shown_limits, understand
 from groupd.server.rates import Seat
+from groupd.server.services import Services
 from groupd.wire import codec, rpc
 from groupd.wire.codec import Encoded
-
-if TYPE_CHECKING:
-    from groupd.server.listener import Server
 
 log = structlog.get_logger()
 
@@ -38,7 +36,7 @@ log = structlog.get_logger()
 class Session:
     """One connection from accept to close. ``run`` is its task; it owns the link."""
 
-    def __init__(self, link: Link, server: Server, *, is_operator: bool = False) -> None:
+    def __init__(self, link: Link, services: Services, *, is_operator: bool = False) -> None:
         self.link = link
         self.caller: Identity | None = None
         self.seat: Seat | None = None
@@ -47,15 +45,15 @@ class Session:
             try_send=link.try_send,
             wake=self._start_writer,
             broken=self._hang_up,
-            head_of=server.hub.outlets.reached,
-            max_bytes=server.limits.backlog_max_bytes,
+            head_of=services.hub.outlets.reached,
+            max_bytes=services.limits.backlog_max_bytes,
         )
-        self._server = server
-        self._hub = server.hub
-        self._limits = server.limits
+        self._services = services
+        self._hub = services.hub
+        self._limits = services.limits
         self._is_operator = is_operator
-        self._id = server.hub.ports.new_reference()
-        self._unframer = rpc.Unframer(server.frame_limits)
+        self._id = services.hub.ports.new_reference()
+        self._unframer = rpc.Unframer(services.frame_limits)
         self._reading = trio.CancelScope()
         self._farewell: tuple[str, str, int | None] | None = None
         self._failed_hellos = 0
@@ -186,7 +184,7 @@ class Session:
 
     async def _pass_on(self, caller: Identity, call: Call, msgid: int) -> None:
         """Give a request to the engine."""
-        if self._server.has_expired(caller, self._hub.ports.clock.now_ms()):
+        if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
         request = call.request
         if isinstance(request, Command | LiveQuery) and type(request) not in READS:
@@ -209,7 +207,7 @@ class Session:
         self._answer(msgid, result)
 
     def _charge(self, cost: int) -> None:
-        if self.seat is None or not self._server.has_rate_limits:
+        if self.seat is None or not self._services.has_rate_limits:
             return
         retry_after_ms = self.seat.bucket.take(cost, trio.current_time())
         if retry_after_ms:
@@ -218,10 +216,10 @@ class Session:
     # --- hello
 
     async def _hello(self, msgid: int, hello: Hello) -> None:
-        server, hub = self._server, self._hub
+        services, hub = self._services, self._hub
         now_ms = hub.ports.clock.now_ms()
         try:
-            caller = server.verify(hello.token, now_ms)
+            caller = services.verify(hello.token, now_ms)
         except AuthError as error:
             self._failed_hellos += 1
             if self._failed_hellos >= self._limits.hello_attempts_max:
@@ -232,7 +230,7 @@ class Session:
             raise Rejected("bad_request", f"no plan {caller.plan!r} is configured", field="token")
         is_renewal = self._is_same_user(caller) and hello.events == self._wants_events
         if not self._is_same_user(caller):
-            seat = server.take_seat(caller)
+            seat = services.take_seat(caller)
             self._leave_seat()
             self.seat = seat
         elif not is_renewal:
@@ -254,7 +252,7 @@ class Session:
             entries = {
                 "user": caller.user,
                 "session": self._id,
-                "server": server.name,
+                "server": services.name,
                 "protocol": 1,
                 "store": hub.log.id,
                 "time_ms": hub.ports.clock.now_ms(),
@@ -280,7 +278,7 @@ class Session:
         """End what the session was subscribed to, as whoever it was."""
         if self.caller is not None:
             self._hub.part(self.peer, self.caller)
-            self._server.leave_seat(self.caller)
+            self._services.leave_seat(self.caller)
             self.caller = self.seat = None
 
     # --- answers: the engine's ``Replies``
@@ -342,7 +340,7 @@ class Session:
     def _start_writer(self) -> None:
         if not self._is_writing:
             self._is_writing = True
-            self._server.start_soon(self._write)
+            self._services.start_soon(self._write)
 
     async def _write(self) -> None:
         """Send what waits, until nothing does."""

@@ -1,0 +1,90 @@
+"""What all sessions of a server share: the hub, the limits, who is believed, and the seats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from groupd.config import Config
+from groupd.domain.base import Identity
+from groupd.engine.hub import Hub
+from groupd.errors import Rejected
+from groupd.server.rates import Bucket, Seat
+from groupd.version import VERSION
+from groupd.wire.rpc import FrameLimits
+
+BUSY_RETRY_MS: Final = 2_000
+"""Over how long those who were turned away are spread."""
+
+
+class Services:
+    """Shared by the sessions of one server.
+
+    ``verify`` turns a token into an identity, or raises AuthError; ``start_soon`` starts a task
+    that ends with the server.
+    """
+
+    name: Final = f"groupd/{VERSION}"
+
+    def __init__(
+        self,
+        hub: Hub,
+        config: Config,
+        *,
+        verify: Callable[[str, int], Identity],
+        start_soon: Callable[..., None],
+    ) -> None:
+        self.hub = hub
+        self.limits = config.limits
+        self.has_rate_limits = config.rate_limits
+        self.verify = verify
+        self.start_soon = start_soon
+        self.frame_limits = FrameLimits.for_server(config.limits)
+        self.seats: dict[tuple[str, str], Seat] = {}
+        self._leeway_ms = config.auth.leeway_s * 1_000
+
+    def take_seat(self, caller: Identity) -> Seat:
+        """Count one more session of a user; raises Rejected over the limit."""
+        key = (caller.tenant, caller.user)
+        seat = self.seats.get(key)
+        if seat is None:
+            bucket = Bucket.full(
+                per_s=self.limits.rate_per_s,
+                burst=self.limits.rate_burst,
+                now_s=trio.current_time(),
+            )
+            seat = self.seats[key] = Seat(bucket)
+        if self.has_rate_limits and seat.sessions >= self.limits.connections_per_user_max:
+            raise Rejected(
+                "rate_limited",
+                f"a user has at most {self.limits.connections_per_user_max} sessions at once",
+                retry_after_ms=self.jitter(BUSY_RETRY_MS),
+                reason="connections",
+            )
+        seat.sessions += 1
+        return seat
+
+    def leave_seat(self, caller: Identity) -> None:
+        """Count one less."""
+        self.seats[caller.tenant, caller.user].sessions -= 1
+
+    def clear_seats(self, now_s: float) -> None:
+        """Forget the users who have no session and whose rates have nothing to remember."""
+        rested = [
+            key
+            for key, seat in self.seats.items()
+            if not seat.sessions and seat.bucket.is_full(now_s)
+        ]
+        for key in rested:
+            del self.seats[key]
+
+    def has_expired(self, caller: Identity, now_ms: int) -> bool:
+        """Say whether a token's time is over, by a clock that may differ from the host's."""
+        return caller.expires_ms is not None and caller.expires_ms + self._leeway_ms <= now_ms
+
+    def jitter(self, most_ms: int) -> int:
+        """Draw a time of 1 to ``most_ms`` milliseconds."""
+        share = int.from_bytes(self.hub.ports.randomness.token_bytes(2)) / 65_536
+        return 1 + int(share * most_ms)
