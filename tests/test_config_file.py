@@ -239,6 +239,7 @@ def test_every_limit_is_a_positive_number(cls: type[attrs.AttrsInstance]) -> Non
         ({"batch_max": 8_193}, "batch_max <= mailbox_max"),
         ({"ids_max": 1}, "ids_max >= 2"),
         ({"rate_burst": 4}, "rate_burst >= 5"),
+        ({"map_max": 64}, "sync_groups_max < map_max"),
         ({"mailbox_max": 1_024}, "requests_open_max < mailbox_max"),
         ({"frame_max_bytes": 32_000}, "the largest post fits a frame"),
         ({"frame_max_bytes": 49_000}, "the largest create fits a frame"),
@@ -270,3 +271,20 @@ def test_what_one_setting_needs_of_another_is_said(file: Path) -> None:
     assert wrong(file, 'link_url = "https://example.com"') == [
         "groupd.toml: expected a URL with {code} in it @ $.link_url"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("listen = []", "expected at least one URL, such as tcp://127.0.0.1:7400 @ $.listen"),
+        (
+            'listen = ["udp://x:1"]',
+            "expected tcp://HOST:PORT or unix:///PATH, got 'udp://x:1' @ $.listen",
+        ),
+        ('log_level = "loud"', "expected one of debug, info, warning, error @ $.log_level"),
+    ],
+)
+def test_what_cannot_be_listened_on_or_logged_is_named(
+    file: Path, text: str, complaint: str
+) -> None:
+    assert wrong(file, text) == [f"groupd.toml: {complaint}"]

@@ -35,7 +35,7 @@ from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
-from groupd.errors import ConfigError
+from groupd.errors import ConfigError, Disconnected
 from groupd.server.link import (
     Listener,
     close_listener,
@@ -206,6 +206,18 @@ async def connect(
         yield connected
 
 
+async def expect_server(url: str) -> None:
+    """Return if somebody listens at a URL; raises Disconnected where nobody does.
+
+    The SDK waits for its server. A person at a terminal wants to hear that it is not there.
+    """
+    try:
+        link = await connect_link(url)
+    except trio.BrokenResourceError:
+        raise Disconnected(f"{url}: nobody answers there; is the server running?") from None
+    await link.aclose()
+
+
 def make_token(config: Config, identity: Identity, *, expires_in_ms: int) -> str:
     """Issue a token as the host application would, with the server's own secret.
 
@@ -336,7 +348,7 @@ def _within_descriptors(config: Config) -> Config:
         soft = most
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return config
-    log.warning("few_descriptors", allowed=soft, wanted=wanted)
+    log.debug("few_descriptors", allowed=soft, wanted=wanted)
     room = max(1, soft - RESERVED_DESCRIPTORS)
     return attrs.evolve(config, limits=attrs.evolve(config.limits, connections_max=room))
 

@@ -106,7 +106,7 @@ class Limits:
     read_size_bytes: int = _limit(8_192)
     """What is read from a socket at once. Decoded, it may wait at 75 times this size."""
     array_max: int = _limit(1_024)
-    map_max: int = _limit(64)
+    map_max: int = _limit(128)
     hello_deadline_ms: int = _limit(10_000)
     half_frame_deadline_ms: int = _limit(10_000)
 
@@ -186,6 +186,8 @@ class Limits:
         holds(
             "members_per_create_max <= array_max", CONTENT.members_per_create_max <= self.array_max
         )
+        # So that one too many is refused by its field, and does not end the connection.
+        holds("sync_groups_max < map_max", CONTENT.sync_groups_max < self.map_max)
         holds("a page fits the backlog", self.page_max_bytes <= self.backlog_max_bytes)
 
 
@@ -204,6 +206,9 @@ class AuthConfig:
     def __attrs_post_init__(self) -> None:
         if not self.audience:
             raise ConfigError("audience: expected a name, such as groupd")
+
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @attrs.frozen
@@ -227,6 +232,13 @@ class Config:
     plans: Mapping[str, Plan] = PLANS
 
     def __attrs_post_init__(self) -> None:
+        if not self.listen:
+            raise ConfigError("listen: expected at least one URL, such as tcp://127.0.0.1:7400")
+        for url in self.listen:
+            if not url.startswith(("tcp://", "unix:///")):
+                raise ConfigError(f"listen: expected tcp://HOST:PORT or unix:///PATH, got {url!r}")
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
         if self.default_plan not in self.plans:
             raise ConfigError(f"default_plan: no plan {self.default_plan!r} in plans")
         if "{code}" not in self.link_url:

@@ -163,3 +163,9 @@ async def test_a_server_in_memory_forgets(groupd: Groupd) -> None:
         assert "All is well" in (await groupd.run("check", "--data", server.data)).stdout
         assert await server.terminate() == 0
         assert not list(server.data.glob("*.sqlite3*"))
+
+
+async def test_chat_says_at_once_that_nobody_answers(groupd: Groupd) -> None:
+    done = await groupd.run("chat", "--token", "t", "--server", "tcp://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "nobody answers there" in done.stderr

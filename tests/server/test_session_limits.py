@@ -105,7 +105,7 @@ BAD = {
     "a timestamp": msgpack.packb([0, 1, "ping", [{"a": msgpack.Timestamp(5)}]]),
     "binary": msgpack.packb([0, 1, "ping", [{"a": b"x"}]]),
     "an array of too many": msgpack.packb([0, 1, "ping", [{"a": [0] * 1_025}]]),
-    "a map of too many": msgpack.packb([0, 1, "ping", [{str(n): n for n in range(65)}]]),
+    "a map of too many": msgpack.packb([0, 1, "ping", [{str(n): n for n in range(129)}]]),
     "a nest too deep": b"\x94\x00\x01\xa4ping\x91\x81\xa1a" + b"\x91" * 3_000 + b"\xc0",
     "a response": msgpack.packb([1, 1, None, {}]),
 }

@@ -197,7 +197,7 @@ NOT_THIS_PROTOCOL: dict[str, bytes] = {
     "a string that is not UTF-8": b"\x94\x00\x01\xa4ping\x91\x81\xa1a\xa1\xff",
     "a lone surrogate": b"\x94\x00\x01\xa4ping\x91\x81\xa1a\xa3\xed\xa0\x80",
     "an array over the limit": msgpack.packb([0, 1, "ping", [{"a": [0] * 1_025}]]),
-    "a map over the limit": msgpack.packb([0, 1, "ping", [{str(n): n for n in range(65)}]]),
+    "a map over the limit": msgpack.packb([0, 1, "ping", [{str(n): n for n in range(129)}]]),
     "arrays nested without end": b"\x91" * 1_025,
 }
 

@@ -17,6 +17,8 @@ from rich.table import Table
 from groupd.client import AccountEvent, Client, GroupEvent
 from groupd.errors import GroupdError, Rejected
 
+DIGITS_MAX: Final = 15
+HISTORY_MAX: Final = 500
 RECENT: Final = 10
 """Events shown when a group is opened."""
 
@@ -131,10 +133,11 @@ class _Chat:
         return self._group
 
     def _find(self, words: str) -> str:
-        matches = [
+        exact = [group for group, name in self._names.items() if words in (group, name)]
+        matches = exact or [
             group
             for group, name in self._names.items()
-            if words and (group == words or words.casefold() in name.casefold())
+            if words and words.casefold() in name.casefold()
         ]
         if len(matches) != 1:
             raise _Unclear(f"{len(matches)} groups match {words!r}; /groups lists them.")
@@ -171,8 +174,8 @@ class _Chat:
 
     async def history(self, rest: str) -> None:
         """Show recent events, and mark them read."""
-        limit = int(rest) if rest.isdigit() and int(rest) else RECENT
-        page = await self._client.history(self._here(), limit=min(limit, 500))
+        limit = _number(rest) if rest else RECENT
+        page = await self._client.history(self._here(), limit=min(limit, HISTORY_MAX))
         for event in page["events"]:
             self._show(GroupEvent.from_wire(event))
         if page["head"]:
@@ -199,17 +202,23 @@ class _Chat:
         self._say(f"You have left {self._names.pop(self._group, self._group)}.")
         self._group = ""
 
+    async def dissolve(self, rest: str) -> None:
+        """End the group, for its owner."""
+        await self._client.dissolve(self._here())
+        self._names.pop(self._group, None)
+        self._group = ""
+
     async def announce(self, rest: str) -> None:
         """Set the announcement."""
         await self._client.announce(self._here(), rest)
 
     async def pin(self, rest: str) -> None:
         """Pin a message."""
-        await self._client.pin(self._here(), _seq(rest))
+        await self._client.pin(self._here(), _number(rest))
 
     async def unpin(self, rest: str) -> None:
         """Unpin a message."""
-        await self._client.unpin(self._here(), _seq(rest))
+        await self._client.unpin(self._here(), _number(rest))
 
     async def link(self, rest: str) -> None:
         """Make a share link."""
@@ -238,8 +247,8 @@ class _Unclear(GroupdError):
     """The line cannot be done as it was typed; the message says what to type."""
 
 
-def _seq(text: str) -> int:
-    if not text.isdigit():
+def _number(text: str) -> int:
+    if not (text.isdecimal() and len(text) <= DIGITS_MAX and int(text)):
         raise _Unclear("Expected the number of a message: it stands after the time.")
     return int(text)
 
@@ -281,6 +290,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, Callable[[_Chat, str], Awaitable[No
     "create": ("NAME", "found a group", _Chat.create),
     "join": ("CODE", "join by a share link's code, or by a group's id", _Chat.join),
     "leave": ("", "leave this group", _Chat.leave),
+    "dissolve": ("", "end this group for all, if you own it", _Chat.dissolve),
     "members": ("", "list who is here", _Chat.members),
     "announce": ("TEXT", "set the announcement", _Chat.announce),
     "pin": ("N", "pin message N", _Chat.pin),

@@ -61,10 +61,13 @@ def serve(
     config: ConfigFile = None,
     listen: Annotated[
         tuple[str, ...] | None,
-        Parameter(help="tcp://HOST:PORT or unix:///PATH; may be repeated. [tcp://127.0.0.1:7400]"),
+        Parameter(
+            negative="",
+            help="tcp://HOST:PORT or unix:///PATH; may be repeated. [tcp://127.0.0.1:7400]",
+        ),
     ] = None,
     data: Data = None,
-    memory: Annotated[bool, Parameter(negative="", help="Keep nothing on disk.")] = False,
+    memory: Annotated[bool, Parameter(negative="", help="Keep the groups in memory only.")] = False,
     rate_limits: Annotated[
         bool,
         Parameter(
@@ -123,12 +126,15 @@ def token(
     *,
     name: Annotated[str, Parameter(help="The name that others see.")] = "",
     plan: Annotated[str, Parameter(help="ordinary, kuaishou, douyin, wechat, circle.")] = "",
-    gender: str = "",
-    birth_year: int | None = None,
-    region: str = "",
-    tenant: str = "",
+    gender: Annotated[str, Parameter(help="A claim, for statistics.")] = "",
+    birth_year: Annotated[int | None, Parameter(help="A claim, for statistics.")] = None,
+    region: Annotated[str, Parameter(help="A claim.")] = "",
+    tenant: Annotated[str, Parameter(help="The app, where several share a server.")] = "",
     expires_in: Annotated[
-        int, Parameter(converter=_duration_ms, help="Such as 90s, 15m, 12h, 30d.")
+        int,
+        Parameter(
+            converter=_duration_ms, show_default=False, help="Such as 90s, 15m, 12h, 30d. [12h]"
+        ),
     ] = 12 * 3_600_000,
     config: ConfigFile = None,
     data: Data = None,
@@ -165,6 +171,7 @@ def chat(
     console = Console()
 
     async def run() -> None:
+        await composition.expect_server(server)
         status = console.status(f"connecting to {server}")
         status.start()
         try:
@@ -186,7 +193,7 @@ def log_(
     account: Annotated[
         bool, Parameter(negative="", help="GROUP is a user: show their own log.")
     ] = False,
-    tenant: str = "",
+    tenant: Annotated[str, Parameter(help="The app, where several share a server.")] = "",
     json: Annotated[bool, Parameter(negative="", help="One JSON object a line.")] = False,
     config: ConfigFile = None,
     data: Data = None,
