@@ -180,14 +180,14 @@ class Replay:
                 await client.post(circle.group, text=text)
                 progress.advance(bar)
 
-        async with trio.open_nursery() as nursery:
-            for circle, conversations_here in zip(self.circles, dealt, strict=True):
-                for first in range(CONVERSATIONS_AT_ONCE):
-                    nursery.start_soon(self._in_turn, hold, circle, conversations_here, first)
+        async def in_turn(circle: Circle, here: list[Conversation], first: int) -> None:
+            for number in range(first, len(here), CONVERSATIONS_AT_ONCE):
+                await hold(circle, number, here[number])
 
-    async def _in_turn(self, hold, circle, conversations_here, first) -> None:  # type: ignore[no-untyped-def]
-        for number in range(first, len(conversations_here), CONVERSATIONS_AT_ONCE):
-            await hold(circle, number, conversations_here[number])
+        async with trio.open_nursery() as nursery:
+            for circle, here in zip(self.circles, dealt, strict=True):
+                for first in range(CONVERSATIONS_AT_ONCE):
+                    nursery.start_soon(in_turn, circle, here, first)
 
     async def _compare(self, owner: Client, progress: Progress) -> bool:
         """Wait until all have heard all, and hold them against the log as the server has it."""

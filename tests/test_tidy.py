@@ -22,6 +22,9 @@ _BASE: Final = ("errors", "config")
 _RULES: Final = (*_BASE, "domain", "wire")
 _ENGINE: Final = (*_RULES, "features", "storage.port", "storage.log")
 _SERVER: Final = (*_ENGINE, "storage.verify", "engine", "auth", "version")
+_FOR_CLIENTS: Final = (
+    *("engine.calls", "engine.nursery", "engine.ports", "engine.results", "server.link"),
+)
 _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
@@ -38,7 +41,14 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "engine": _ENGINE,
     "server": _SERVER,
     "web": (*_SERVER, "server"),
-    "client": (*_RULES, "engine.calls", "engine.ports", "engine.results", "server.link"),
+    "client": (
+        *_RULES,
+        "engine.calls",
+        "engine.nursery",
+        "engine.ports",
+        "engine.results",
+        "server.link",
+    ),
     "testing": _EVERYTHING,
     "app": (*_EVERYTHING, "config_file", "telemetry"),
     "cli": (*_EVERYTHING, "config_file", "telemetry", "app"),

@@ -24,6 +24,7 @@ from groupd.client.tokens import Token, TokenSource
 from groupd.client.uplink import Uplink, Welcome
 from groupd.domain.base import Request
 from groupd.engine.calls import Calls
+from groupd.engine.nursery import open_hidden_nursery
 from groupd.errors import Disconnected, LocalProtocolError, Rejected
 
 CLIENT_NAME: Final = "groupd-python/0.1.0"
@@ -64,20 +65,15 @@ async def connect(
         name=name,
         reconnect=reconnect,
     )
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
+    # Hidden: that there is a nursery is not the caller's concern.
+    async with open_hidden_nursery() as nursery:
         nursery.start_soon(client._uplink.run)
         try:
             await client._uplink.connected()
             yield client
-        # Raised again outside: that there is a nursery is not the caller's concern.
-        except Exception as error:
-            failure = error
         finally:
             client._uplink.close()
             nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 @attrs.define
