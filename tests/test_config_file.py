@@ -281,6 +281,10 @@ def test_what_one_setting_needs_of_another_is_said(file: Path) -> None:
             'listen = ["udp://x:1"]',
             "expected tcp://HOST:PORT or unix:///PATH, got 'udp://x:1' @ $.listen",
         ),
+        (
+            'listen = ["tcp://127.0.0.1:99999"]',
+            "expected tcp://HOST:PORT or unix:///PATH, got 'tcp://127.0.0.1:99999' @ $.listen",
+        ),
         ('log_level = "loud"', "expected one of debug, info, warning, error @ $.log_level"),
     ],
 )

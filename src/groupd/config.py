@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -208,6 +209,16 @@ class AuthConfig:
             raise ConfigError("audience: expected a name, such as groupd")
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "tcp":
+            return bool(parts.hostname) and parts.port is not None
+    except ValueError:  # A port that is none.
+        return False
+    return url.startswith("unix:///")
+
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -235,7 +246,7 @@ class Config:
         if not self.listen:
             raise ConfigError("listen: expected at least one URL, such as tcp://127.0.0.1:7400")
         for url in self.listen:
-            if not url.startswith(("tcp://", "unix:///")):
+            if not _is_address(url):
                 raise ConfigError(f"listen: expected tcp://HOST:PORT or unix:///PATH, got {url!r}")
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
