@@ -41,6 +41,11 @@ class Plan:
     pins_max: int = _limit(20)
     links_max: int = _limit(200)
     """Links that still work. Dead ones are kept too, up to ``Content.links_kept_max``."""
+    groups_joined_max: int = _limit(500)
+    """Groups that a user is in, and join requests of theirs that wait; direct chats left out."""
+    admins_max: int = _limit(20)
+    direct_add_below: int = attrs.field(default=40, validator=_not_negative)
+    """Members below which an invited user is added at once; from there on they must accept."""
 
 
 PLANS: Final[Mapping[str, Plan]] = {
@@ -48,7 +53,7 @@ PLANS: Final[Mapping[str, Plan]] = {
     "kuaishou": Plan(founders_min=1),
     "douyin": Plan(founders_min=2),
     "wechat": Plan(members_max=500),
-    "circle": Plan(members_max=50_000),
+    "circle": Plan(members_max=50_000, admins_max=200),
 }
 """The ready-made plans. A configuration may change them and add others."""
 
@@ -79,6 +84,39 @@ class Content:
     links_kept_max: int = _limit(1_000)
     link_uses_max: int = _limit(1_000_000)
     members_per_create_max: int = _limit(500)
+    nickname_max: int = _limit(60)
+    query_max: int = _limit(60)
+    reaction_max: int = _limit(16)
+    reactions_per_message_max: int = _limit(30)
+    """Different reactions to one message; each any number of users."""
+    edits_max: int = _limit(50)
+    """Edits of one message."""
+    requests_max: int = _limit(1_000)
+    """Join requests of one group that wait."""
+    invitations_max: int = _limit(1_000)
+    """Invitations to one group that wait."""
+    declined_kept_max: int = _limit(1_000)
+    bans_max: int = _limit(1_000)
+    conditions_max: int = _limit(16)
+    """Clauses of a group's entry condition."""
+    conditions_depth_max: int = _limit(4)
+    claims_max_bytes: int = _limit(1_024)
+    chats_pinned_max: int = _limit(50)
+    groups_shown_max: int = _limit(20)
+    blocks_max: int = _limit(1_000)
+    radius_max_m: int = _limit(100_000)
+
+    # --- times that the contract fixes
+    edit_within_ms: int = _limit(15 * 60_000)
+    recall_within_ms: int = _limit(2 * 60_000)
+    request_lasts_ms: int = _limit(7 * 86_400_000)
+    """How long a join request, an invitation and an offered group wait."""
+    slow_mode_max_ms: int = _limit(21_600_000)
+    mute_max_ms: int = _limit(366 * 86_400_000)
+    active_within_ms: int = _limit(7 * 86_400_000)
+    """Who has spoken within this time counts as active."""
+    statistics_members_min: int = _limit(5)
+    """Members below which shares and averages are hidden."""
 
     # --- pages: what a client gets when it asks for more, or for nothing in particular
     groups_page_max: int = _limit(200)
@@ -86,6 +124,10 @@ class Content:
     history_page_max: int = _limit(500)
     members_page_max: int = _limit(200)
     users_max: int = _limit(200)
+    chats_page_max: int = _limit(200)
+    search_page: int = _limit(20)
+    search_page_max: int = _limit(50)
+    messages_page_max: int = _limit(200)
     sync_groups_max: int = _limit(64)
     sync_page_max: int = _limit(200)
 
@@ -155,6 +197,14 @@ class Limits:
     reactor_page: int = _limit(200)
     conflict_retries_max: int = _limit(3)
 
+    # --- the group
+    request_cooldown_ms: int = _limit(86_400_000)
+    """How long somebody whose join request was declined waits before the next."""
+    typing_members_max: int = _limit(500)
+    """Members above which ``typing`` is passed on to nobody."""
+    statistics_exact_max: int = _limit(1_000)
+    """Members above which statistics may be a minute old: counting them takes long."""
+
     # --- exactly once
     ids_max: int = _limit(20_000)
     ids_window_ms: int = _limit(24 * 3_600_000)
@@ -219,6 +269,7 @@ def _is_address(url: str) -> bool:
     return url.startswith("unix:///")
 
 
+OWNER_LEAVES: Final = ("refused", "heir")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -237,6 +288,9 @@ class Config:
     default_plan: str = "ordinary"
     categories: tuple[str, ...] = ()
     """The fixed list of group categories; empty takes any."""
+    owner_leaves: str = "refused"
+    """``refused``; or ``heir``: the owner may leave, and the group is offered to the oldest
+    admin, then to the oldest member, one after the other until one accepts."""
     log_level: str = "info"
     auth: AuthConfig = attrs.field(factory=AuthConfig)
     limits: Limits = attrs.field(factory=Limits)
@@ -252,5 +306,7 @@ class Config:
             raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
         if self.default_plan not in self.plans:
             raise ConfigError(f"default_plan: no plan {self.default_plan!r} in plans")
+        if self.owner_leaves not in OWNER_LEAVES:
+            raise ConfigError(f"owner_leaves: expected one of {', '.join(OWNER_LEAVES)}")
         if "{code}" not in self.link_url:
             raise ConfigError("link_url: expected a URL with {code} in it")

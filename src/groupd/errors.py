@@ -43,19 +43,33 @@ REASONS: Final[dict[str, str]] = {
     # forbidden
     "not_member": "only members of the group may do this",
     "role": "the caller's role in the group is too low; `required` names the role",
+    "rank": "the other member's role is not below the caller's",
     "owner_leaves": "an owner cannot leave; dissolve the group, or hand it over first",
     "invite_only": "this group is joined by invitation or link only",
     "invites_off": "members of this group may not invite; its admins may",
+    "not_invited": "the caller has no invitation to this group",
     "founders_min": "the plan wants more invited friends; see `required` and `got`",
+    "condition": "the caller does not meet the group's entry condition; `clause` names which part",
+    "banned": "the user is banned from this group",
+    "all_muted": "only admins may speak in this group now",
+    "author": "only the message's author may do this",
+    "too_late": "the time for this is over; `limit_ms` says how long it was",
+    "direct": "a direct chat has no such thing",
+    "blocked": "one of the two has blocked the other",
+    "yourself": "this cannot be done to oneself",
     # conflict
     "id_reused": "the request id was used before, with other content",
-    "state": "the group is dissolved",
+    "state": "the group is dissolved, or what this is about is over",
+    "decided": "somebody else has decided this before",
+    "recalled": "the message was recalled",
     "ref_taken": "another user's group has this `ref`",
     "link_expired": "the link's time is over",
     "link_revoked": "the link was revoked",
     "link_used_up": "the link was used as often as it may be",
     # rate_limited
     "connections": "too many connections of this user or address",
+    "slow_mode": "the group lets each member speak once in a while only",
+    "cooldown": "a join request was declined not long ago",
 }
 """Reason -> what it means to a person. Published in ``proto/``; only added to."""
 
