@@ -12,11 +12,24 @@ from groupd.domain.base import ACCOUNT, GROUP, Record, StreamKey
 from groupd.domain.projection import (
     EVERYBODY,
     Change,
+    DropBlock,
+    DropChat,
     DropMember,
+    DropRequest,
+    Edit,
     Mention,
+    PutBlock,
     PutCard,
+    PutChat,
     PutMember,
+    PutProfile,
+    PutRequest,
+    React,
+    Recall,
+    Reply,
+    SetMember,
     Spoke,
+    Unreact,
 )
 from groupd.storage.port import (
     AdvanceCursor,
@@ -34,6 +47,10 @@ GROUPS: Final = tuple(
 )
 ACCOUNTS: Final = tuple(StreamKey(ACCOUNT, "", user) for user in USERS)
 REFS: Final = (None, "a", "b")
+REACTIONS: Final = ("+", "👍")
+CATEGORIES: Final = ("", "sport", "fun")
+NAMES: Final = ("Hall", "hall run", "Running Hall", "西湖 run", "杭州西湖", "!", "湖西")
+QUERIES: Final = ("hall", "r", "run h", "西湖", "湖", "湖run", "西 湖", "!", "hall hall")
 
 
 @attrs.frozen
@@ -66,8 +83,14 @@ seqs = st.integers(0, 12)
 users = st.sampled_from(USERS)
 streams = st.sampled_from(GROUPS + ACCOUNTS)
 
-changes: st.SearchStrategy[Change] = st.one_of(
-    st.builds(Spoke, users, st.integers(1, 12)),
+# Few of them, so that they meet.
+messages = st.integers(1, 4)
+reactions = st.sampled_from(REACTIONS)
+places = st.fixed_dictionaries(
+    {"lat": st.sampled_from((-90, 0.0, 0.001, 89.9999)), "lon": st.sampled_from((-180, 0, 180.0))}
+)
+
+people_changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(
         PutMember,
         user=users,
@@ -77,22 +100,78 @@ changes: st.SearchStrategy[Change] = st.one_of(
         joined_seq=st.integers(1, 12),
         floor=st.integers(1, 12),
     ),
-    st.builds(DropMember, users),
     st.builds(
-        PutCard,
+        SetMember,
+        users,
         st.fixed_dictionaries(
             {},
             optional={
-                "name": st.sampled_from(("Hall", "堂")),
-                "picture": st.just("p"),
-                "owner": users,
-                "ref": st.sampled_from(REFS),
-                "dissolved": st.booleans(),
-                "discoverable": st.booleans(),
+                "role": st.integers(1, 3),
+                "nickname": st.sampled_from(("", "Nick")),
+                "muted_until_ms": st.integers(0, 3),
             },
         ),
     ),
+    st.builds(DropMember, users),
+    st.builds(PutRequest, users),
+    st.builds(DropRequest, users),
+)
+message_changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Spoke, users, st.integers(1, 12)),
     st.builds(Mention, st.lists(st.sampled_from((*USERS, EVERYBODY)), max_size=3).map(tuple), seqs),
+    st.builds(Reply, messages, seqs),
+    st.builds(Edit, messages, seqs),
+    st.builds(Recall, messages, seqs),
+    st.builds(React, messages, users, reactions, seqs),
+    st.builds(Unreact, messages, users, reactions),
+)
+cards = st.builds(
+    PutCard,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "name": st.sampled_from(NAMES),
+            "picture": st.just("p"),
+            "owner": users,
+            "ref": st.sampled_from(REFS),
+            "dissolved": rarely(True, False),
+            "discoverable": rarely(False, True),
+            "category": st.sampled_from(CATEGORIES),
+            "description": st.just("d"),
+            "location": st.none() | places,
+            "join_policy": st.just("approval"),
+            "created_ms": st.integers(0, 3),
+            "direct": rarely(True, False),
+        },
+    ),
+)
+changes: st.SearchStrategy[Change] = st.one_of(people_changes, message_changes, cards)
+
+account_changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(
+        PutProfile,
+        name=st.sampled_from(("", "Called", "叫")),
+        picture=st.sampled_from(("", "face")),
+        plan=st.just("ordinary"),
+        gender=st.sampled_from(("", "female", "male")),
+        birth_year=st.none() | st.integers(1990, 1992),
+    ),
+    st.builds(
+        PutChat,
+        st.sampled_from(("hall", "yard", "nowhere")),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "pinned_ms": st.integers(0, 2),
+                "do_not_disturb": st.booleans(),
+                "marked_unread": st.booleans(),
+                "shown": rarely(False, True),
+            },
+        ),
+    ),
+    st.builds(DropChat, st.sampled_from(("hall", "yard"))),
+    st.builds(PutBlock, users),
+    st.builds(DropBlock, users),
 )
 
 draft_records = st.builds(
@@ -103,7 +182,7 @@ group_appends = st.builds(
     stream=st.sampled_from(GROUPS),
     misses_by=rarely(1, 0),
     records=st.lists(draft_records, max_size=4),
-    changes=st.lists(changes, max_size=4),
+    changes=st.lists(changes, max_size=6),
     deadline_ms=st.none() | st.integers(1, 9),
     erase=st.lists(seqs, max_size=2),
 )
@@ -112,13 +191,14 @@ account_appends = st.builds(
     stream=st.sampled_from(ACCOUNTS),
     misses_by=rarely(-1, 0),
     records=st.lists(draft_records, min_size=1, max_size=2),
-    changes=st.just(()),
+    changes=st.lists(account_changes, max_size=4),
     deadline_ms=st.none(),
     erase=st.just(()),
 )
 
 drafts: st.SearchStrategy[Draft] = st.one_of(
     group_appends.map(lambda append: (append,)),
+    account_appends.map(lambda append: (append,)),
     st.tuples(account_appends, group_appends),
     st.tuples(group_appends, group_appends).filter(lambda pair: pair[0].stream != pair[1].stream),
     st.builds(PutSnapshot, streams, st.integers(1, 9), st.integers(1, 2), st.binary(max_size=9)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,18 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.domain.base import Record, StreamKey
-from groupd.domain.projection import Membership, Numbers, PutCard
+from groupd.domain.base import Card, Record, StreamKey
+from groupd.domain.projection import (
+    Found,
+    GroupCard,
+    Holdings,
+    Membership,
+    Numbers,
+    PutCard,
+    PutMember,
+    React,
+    Statistics,
+)
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import AppendAll, Head, Outcome, Slice, Store, Write
 from groupd.storage.sqlite import SqliteStore
@@ -101,8 +112,8 @@ class DeadlinesStay(MemoryStore):
 class DissolvedGroupsAreListed(MemoryStore):
     def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
         streams = self._index.groups_of.get((tenant, user), set())
-        rows = [self._membership(key, user) for key in sorted(streams) if key.key > after]
-        return [row for row in rows if row is not None][:limit]
+        rows = [self.membership(tenant, user, key.key) for key in sorted(streams)]
+        return [row for row in rows if row is not None and row.group > after][:limit]
 
 
 class OwnMessagesAreUnread(MemoryStore):
@@ -126,6 +137,121 @@ class RebuildingKeepsOldRows(MemoryStore):
         count = super().rebuild_index(project)
         self._index = old
         return count
+
+
+class OldRowsShineThrough(MemoryStore):
+    def _append(self, append: Any) -> None:
+        group = self._index.groups.get(append.stream)
+        before = dict(group.members) if group is not None else {}
+        super()._append(append)
+        for change in append.changes:
+            if isinstance(change, PutMember) and change.user in before:
+                rows = self._index.groups[append.stream].members
+                nickname = before[change.user].nickname
+                rows[change.user] = attrs.evolve(rows[change.user], nickname=nickname)
+
+
+class MembersAreMiscounted(MemoryStore):
+    def group(self, tenant: str, group: str) -> GroupCard | None:
+        card = super().group(tenant, group)
+        joinings = sum(
+            isinstance(change, PutMember) for change in self.made.get((tenant, group), ())
+        )
+        return attrs.evolve(card, members=joinings) if card is not None else None
+
+    @property
+    def made(self) -> dict[tuple[str, str], list[Any]]:
+        return self.__dict__.setdefault("_made", {})
+
+    def _append(self, append: Any) -> None:
+        super()._append(append)
+        self.made.setdefault(append.stream[1:], []).extend(append.changes)
+
+
+class RecalledMessagesAreUnread(MemoryStore):
+    def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
+        for group in self._index.groups.values():
+            group.recalls.clear()
+        return super().numbers(tenant, user, upto)
+
+
+class RecalledMessagesTakeReactions(MemoryStore):
+    def _append(self, append: Any) -> None:
+        super()._append(append)
+        for change in append.changes:
+            if isinstance(change, React):
+                to_it = self._index.groups[append.stream].reactions.setdefault(change.message, {})
+                to_it.setdefault(change.reaction, {}).setdefault(change.user, change.seq)
+
+
+class AnswersAreShared(MemoryStore):
+    def messages(self, stream: StreamKey, seqs: Sequence[int]) -> Mapping[int, Card]:
+        known: dict[Any, Any] = self.__dict__.setdefault("_known", {})
+        for seq, card in super().messages(stream, seqs).items():
+            if (stream, seq, len(card.edits)) not in known:
+                known[stream, seq, len(card.edits)] = card
+        return {
+            seq: known[stream, seq, len(card.edits)]
+            for seq, card in super().messages(stream, seqs).items()
+        }
+
+
+class RequestsTakeNoPlace(MemoryStore):
+    def holdings(self, tenant: str, user: str) -> Holdings:
+        waiting = self._index.requests_of.pop((tenant, user), set())
+        found = super().holdings(tenant, user)
+        self._index.requests_of[tenant, user] = waiting
+        return found
+
+
+class HiddenGroupsAreShown(MemoryStore):
+    def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
+        places = self.memberships(tenant, user, "", 99)
+        cards = [self.group(tenant, place.group) for place in places if place.chat.shown]
+        return [card for card in cards if card is not None]
+
+
+class EverybodyIsActive(MemoryStore):
+    def statistics(self, tenant: str, group: str, **span: Any) -> Statistics:
+        found = super().statistics(tenant, group, **span)
+        return attrs.evolve(found, active=found.members)
+
+
+class SearchLeavesTheTenant(MemoryStore):
+    def search(self, tenant: str, **wanted: Any) -> Sequence[Found]:
+        found = [*super().search(tenant, **wanted)]
+        if tenant != "another":
+            found += super().search("another", **wanted)
+        return found[: wanted["limit"]]
+
+
+class EqualNamesComeAnywhere(MemoryStore):
+    def search(self, tenant: str, **wanted: Any) -> Sequence[Found]:
+        found = super().search(tenant, **{**wanted, "after": None, "limit": 9_999})
+        if wanted["near"] is None:
+            found = sorted(found, key=lambda one: -one.number)
+            after = wanted["after"]
+            found = [one for one in found if after is None or one.number < after.number]
+        return found[: wanted["limit"]]
+
+
+class TheEarthIsFlat(MemoryStore):
+    def search(self, tenant: str, **wanted: Any) -> Sequence[Found]:
+        near, after = wanted["near"], wanted["after"]
+        if near is None:
+            return super().search(tenant, **wanted)
+        inside = []
+        everywhere = {**wanted, "near": None, "after": None, "limit": 999}
+        for found in super().search(tenant, **everywhere):
+            place = found.card.location
+            if place is not None:
+                away = 111_195 * math.dist((place["lat"], place["lon"]), (near.lat, near.lon))
+                if away <= near.radius_m:
+                    inside.append(attrs.evolve(found, distance_m=away))
+        inside.sort(key=lambda one: (one.distance_m or 0.0, -one.number))
+        keys = [one.number for one in inside]
+        begin = keys.index(after.number) + 1 if after is not None else 0
+        return inside[begin : begin + wanted["limit"]]
 
 
 class EveryTenantIsOne(MemoryStore):
@@ -164,6 +290,17 @@ class PutCardForgetsTheRest(MemoryStore):
         EveryTenantIsOne,
         ClosingIsNotNoticed,
         PutCardForgetsTheRest,
+        OldRowsShineThrough,
+        MembersAreMiscounted,
+        RecalledMessagesAreUnread,
+        RecalledMessagesTakeReactions,
+        AnswersAreShared,
+        RequestsTakeNoPlace,
+        HiddenGroupsAreShown,
+        EverybodyIsActive,
+        SearchLeavesTheTenant,
+        EqualNamesComeAnywhere,
+        TheEarthIsFlat,
     ],
 )
 def test_a_store_that_breaks_a_promise_is_found_out(broken: type[MemoryStore]) -> None:

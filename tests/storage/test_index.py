@@ -1,4 +1,4 @@
-"""What all indexes share: the newest message, claims on refs, and the folding of changes."""
+"""What all indexes share: the newest message, the first one since, and claims on refs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupd.domain.base import GROUP, StreamKey
-from groupd.domain.projection import Change, DropMember, Mention, PutCard, PutMember, Spoke
-from groupd.storage.index import Card, Fold, last_countable, taken_ref
+from groupd.domain.projection import DropMember, PutCard, PutMember
+from groupd.storage.index import StoredCard, first_since, last_countable, taken_ref
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.port import Append
 from groupd.testing.log_samples import HALL, YARD, append, member
-from tests.storage.strategies import changes
 
 
 @given(st.lists(st.booleans(), max_size=200))
@@ -38,6 +37,15 @@ def test_the_newest_message_is_found_in_few_steps() -> None:
     assert len(asked) < 50
 
 
+@given(st.lists(st.integers(0, 9), max_size=30).map(sorted), st.integers(-1, 11))
+def test_the_first_record_since_a_time_is_the_lowest_that_is_not_before_it(
+    times: Sequence[int], since_ms: int
+) -> None:
+    late = [seq for seq, time_ms in enumerate(times, 1) if time_ms >= since_ms]
+    first = first_since(lambda seq: times[seq - 1], head=len(times), since_ms=since_ms)
+    assert first == min(late, default=len(times) + 1)
+
+
 def claims(*wanted: tuple[StreamKey, str | None], held: str | None = None) -> str | None:
     """Ask whether groups may have these refs; ``held`` is the hall's one before."""
     appends = [
@@ -45,7 +53,7 @@ def claims(*wanted: tuple[StreamKey, str | None], held: str | None = None) -> st
     ]
     return taken_ref(
         appends,
-        lambda stream: Card(ref=held) if stream == HALL else None,
+        lambda stream: StoredCard(ref=held) if stream == HALL else None,
         lambda _tenant, ref: HALL.key if ref == held else None,
     )
 
@@ -75,30 +83,8 @@ def test_a_ref_does_not_pass_on_before_it_is_freed() -> None:
 
 
 def test_a_dissolved_group_claims_nothing() -> None:
-    assert Card(ref="a").claim == "a"
-    assert Card(ref="a", dissolved=True).claim is None
-
-
-@given(st.lists(changes, max_size=12))
-def test_folding_changes_loses_nothing_that_is_left_in_the_end(made: Sequence[Change]) -> None:
-    one_by_one = MemoryIndex()
-    one_by_one.apply(HALL, made)
-    fold = Fold()
-    fold.add(made)
-    at_once = MemoryIndex()
-    at_once.apply(HALL, unfolded(fold))
-    assert list(one_by_one.dump()) == list(at_once.dump())
-
-
-def unfolded(fold: Fold) -> Sequence[Change]:
-    left: list[Change] = []
-    if fold.card is not None:
-        left.append(PutCard(fold.card))
-    for user, row in fold.members.items():
-        left.append(row if row is not None else DropMember(user))
-    left += [Spoke(user, seq) for user, seq in fold.spoke.items()]
-    left += [Mention((user,), seq) for seq, user in fold.mentions]
-    return left
+    assert StoredCard(ref="a").claim == "a"
+    assert StoredCard(ref="a", dissolved=True).claim is None
 
 
 @pytest.mark.parametrize("seqs", [(2, 3), (1, 3), (2,)])

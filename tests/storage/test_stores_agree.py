@@ -7,21 +7,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from groupd.domain.base import Record, StreamKey
+from groupd.domain.projection import (
+    Change,
+    Edit,
+    Found,
+    Mention,
+    Near,
+    React,
+    Recall,
+    Reply,
+    Spoke,
+)
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import Store
+from groupd.storage.port import AppendAll, Store, Write
 from groupd.storage.sqlite import SqliteStore
+from groupd.storage.verify import verify_index
 from tests.storage.strategies import (
     ACCOUNTS,
+    CATEGORIES,
     GROUPS,
+    QUERIES,
+    REACTIONS,
     REFS,
     USERS,
     Draft,
     resolve,
     rounds,
 )
+
+SEARCHES = [
+    (query, category, near)
+    for query in ("", *QUERIES)
+    for category in ("", CATEGORIES[1])
+    for near in (None, Near(0.0, 0.0005, 100), Near(89.9, 179.9, 100_000))
+]
 
 
 def everything(store: Store) -> dict[str, Any]:
@@ -34,6 +58,11 @@ def everything(store: Store) -> dict[str, Any]:
         "index": list(store.dump_index()),
         "streams": [list(store.streams(after, 4)) for after in (None, GROUPS[1])],
     }
+    for user in USERS:
+        answers[f"blocks of {user}"] = [
+            list(store.blocks("", user, "", 1)),
+            [list(store.blockers("", user, other)) for other in USERS],
+        ]
     for stream in (*GROUPS, *ACCOUNTS):
         pieces = [store.read(stream, after, 3, size) for after in (0, 4) for size in (None, 30)]
         pieces += [
@@ -47,6 +76,10 @@ def everything(store: Store) -> dict[str, Any]:
             [(list(piece.records), piece.more) for piece in pieces],
             list(store.pick(stream, [3, 1, 40])),
             store.snapshot(stream),
+            store.messages(stream, range(9)),
+            [store.reactions_of(stream, user, range(9)) for user in USERS],
+            [list(store.reactors(stream, 1, reaction, "ann", 1)) for reaction in REACTIONS],
+            [list(store.replies(stream, message, 2, 2)) for message in (1, 2, 3, 4)],
         ]
     for tenant in ("", "other"):
         keys = [stream.key for stream in GROUPS if stream.tenant == tenant]
@@ -56,6 +89,13 @@ def everything(store: Store) -> dict[str, Any]:
                 store.group(tenant, key),
                 list(store.members(tenant, key, "ann", 9)),
                 store.cursors(tenant, key),
+                [
+                    store.statistics(
+                        tenant, key, active_since_ms=since, from_ms=since, until_ms=until
+                    )
+                    for since in (0, 3, 9)
+                    for until in (2, 5, 99)
+                ],
             ]
         for user in USERS:
             answers[f"{user} of {tenant!r}"] = [
@@ -63,8 +103,32 @@ def everything(store: Store) -> dict[str, Any]:
                 list(store.memberships(tenant, user, "", 2)),
                 [store.numbers(tenant, user, dict.fromkeys(keys, upto)) for upto in (0, 2, 99)],
                 list(store.acquainted(tenant, user, USERS)),
+                store.holdings(tenant, user),
+                store.profile(tenant, user),
+                list(store.shown(tenant, user)),
             ]
+        answers[f"search in {tenant!r}"] = [
+            (search, pages_of(store, tenant, *search)) for search in SEARCHES
+        ]
     return answers
+
+
+def pages_of(
+    store: Store, tenant: str, query: str, category: str, near: Near | None
+) -> Sequence[Found]:
+    """Search, two at a time."""
+    found: list[Found] = []
+    while page := store.search(
+        tenant,
+        query=query,
+        category=category,
+        near=near,
+        after=found[-1] if found else None,
+        limit=2,
+    ):
+        found += page
+        assert len({one.number for one in found}) == len(found)
+    return found
 
 
 def play(rounds: Sequence[Sequence[Draft]], *stores: Store) -> None:
@@ -91,6 +155,56 @@ def test_sqlite_answers_what_memory_answers(rounds: Sequence[Sequence[Draft]]) -
     for question, answer in expected.items():
         assert answers[question] == answer, question
         assert kept[question] == answer, f"{question}, after opening again"
+
+
+@given(rounds)
+@settings(deadline=None, max_examples=60)
+def test_a_rebuilt_index_is_the_live_one(rounds: Sequence[Sequence[Draft]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        sqlite = SqliteStore.open(Path(directory), new_id=lambda: "one")
+        for store in (MemoryStore("one"), sqlite):
+            made: dict[tuple[StreamKey, int], list[Change]] = {}
+
+            def project(stream: StreamKey, record: Record) -> Sequence[Change]:
+                changes = made.get((stream, record.seq), [])  # noqa: B023
+                if record.body is not None:
+                    return changes
+                return [
+                    change for change in changes if not isinstance(change, Mention | Reply | Edit)
+                ]
+
+            for drafts in rounds:
+                for draft in drafts:
+                    write, said = said_in_records(resolve(draft, store))
+                    if store.commit([write])[0] is None:
+                        made.update(said)
+            live = everything(store)
+            assert verify_index(store, project) == []
+            store.rebuild_index(project)
+            rebuilt = everything(store)
+            for question, answer in live.items():
+                assert rebuilt[question] == answer, question
+        sqlite.close()
+
+
+def said_in_records(write: Write) -> tuple[Write, dict[tuple[StreamKey, int], list[Change]]]:
+    """Let the changes of appends come from their records, as all true ones do."""
+    said: dict[tuple[StreamKey, int], list[Change]] = {}
+    if not isinstance(write, AppendAll):
+        return write, said
+    appends = []
+    for append in write.appends:
+        seqs = [record.seq for record in append.records]
+        for place, change in enumerate(append.changes if seqs else ()):
+            seq = seqs[place % len(seqs)]
+            if isinstance(change, Mention | Reply | Edit | Recall | React):
+                change = attrs.evolve(change, seq=seq)
+            elif isinstance(change, Spoke):
+                change = change._replace(seq=seq)
+            said.setdefault((append.stream, seq), []).append(change)
+        changes = [change for seq in seqs for change in said.get((append.stream, seq), ())]
+        appends.append(attrs.evolve(append, changes=changes))
+    return AppendAll(appends), said
 
 
 @given(rounds, st.integers(0, 3))

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from groupd.domain.base import GROUP, Record, StreamKey
-from groupd.domain.projection import Change, PutCard, Spoke
+from groupd.domain.projection import Change, PutBlock, PutCard, PutChat, PutProfile, Spoke
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Append, AppendAll, Problem, Store
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.verify import BEGINNING, check_slice, verify, verify_index
-from groupd.testing.log_samples import HALL, YARD, append, do, head_of, member
+from groupd.testing.log_samples import ANN, HALL, YARD, append, do, head_of, member
 from groupd.wire.codec import GENESIS, HeaderCodec, chain_hash, inner_hash
 
 STREAM = StreamKey(GROUP, "", "chained")
@@ -238,4 +238,30 @@ def test_a_row_that_differs_is_found_with_its_group(
     assert len(problems) == len(what)
     store.rebuild_index(project)
     assert verify_index(store, project) == []
+    store.close()
+
+
+def test_a_row_of_an_account_or_of_the_search_is_found_with_whose_it_is(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    place = {"lat": 1.0, "lon": 2.0}
+    made: dict[StreamKey, list[Change]] = {
+        ANN: [PutProfile("Ann", "", "", "", None), PutBlock("bo"), PutChat("hall", {})],
+        HALL: [PutCard({"name": "Hall", "discoverable": True, "location": place})],
+    }
+    for stream, changes in made.items():
+        do(store, append(stream, 1, changes=changes))
+    assert verify_index(store, lambda stream, _record: made[stream]) == []
+    for sql, stream, kind in (
+        ("update profiles set name = 'x'", ANN, "profile"),
+        ("update blocks set other = 'x'", ANN, "block"),
+        ("update chats set pinned_ms = 1", ANN, "chat"),
+        ("update words set terms = '000001t'", HALL, "word"),
+        ("update places set lat_max = 50, lat_min = 50", HALL, "place"),
+    ):
+        store._file.transact(lambda sql=sql: store._file.execute(sql))  # type: ignore[misc]
+        problems = verify_index(store, lambda stream, _record: made[stream])
+        assert {problem.stream for problem in problems} == {stream}
+        assert all(problem.what.startswith(kind) for problem in problems)
+        store.rebuild_index(lambda stream, _record: made[stream])
+        assert verify_index(store, lambda stream, _record: made[stream]) == []
     store.close()

@@ -1,27 +1,19 @@
-"""What all indexes have in common, however they are kept: cards, claims, and derived numbers."""
+"""What all indexes have in common, however they are kept: stored rows, claims, derived numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from groupd.domain.base import StreamKey
-from groupd.domain.projection import (
-    Change,
-    DropMember,
-    GroupCard,
-    Mention,
-    PutCard,
-    PutMember,
-    Spoke,
-)
+from groupd.domain.projection import GroupCard, PutCard, PutMember
 from groupd.storage.port import Append
 
 
 @attrs.frozen
-class Card:
+class StoredCard:
     """A group's card as it is stored. What no ``PutCard`` has said yet is empty."""
 
     name: str = ""
@@ -30,14 +22,37 @@ class Card:
     ref: str | None = None
     dissolved: bool = False
     discoverable: bool = False
+    category: str = ""
+    description: str = ""
+    location: Mapping[str, float] | None = None
+    join_policy: str = "open"
+    created_ms: int = 0
+    direct: bool = False
 
     @property
     def claim(self) -> str | None:
         """Give the ``ref`` that no other live group may have."""
         return None if self.dissolved else self.ref
 
-    def of(self, group: str, head: int) -> GroupCard:
+    @property
+    def counts(self) -> bool:
+        """Say whether the group takes a place of its owner's and its members' limits."""
+        return not self.dissolved and not self.direct
+
+    @property
+    def can_be_found(self) -> bool:
+        """Say whether a search may give the group."""
+        return self.discoverable and self.counts
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Give latitude and longitude, in degrees."""
+        at = self.location
+        return (float(at["lat"]), float(at["lon"])) if at is not None else None
+
+    def of(self, group: str, *, head: int, members: int) -> GroupCard:
         """Give the card as readers get it."""
+        place = self.place
         return GroupCard(
             group=group,
             name=self.name,
@@ -47,15 +62,68 @@ class Card:
             dissolved=self.dissolved,
             discoverable=self.discoverable,
             head=head,
+            category=self.category,
+            description=self.description,
+            location={"lat": place[0], "lon": place[1]} if place is not None else None,
+            join_policy=self.join_policy,
+            created_ms=self.created_ms,
+            direct=self.direct,
+            members=members,
+        )
+
+    def row(self) -> tuple[Any, ...]:
+        """Give the card as a plain row: the fields in their order, the place as two numbers."""
+        return (
+            *(self.name, self.picture, self.owner, self.ref, self.dissolved, self.discoverable),
+            *(self.category, self.description, *(self.place or (None, None))),
+            *(self.join_policy, self.created_ms, self.direct),
+        )
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> StoredCard:
+        """Make the card of its plain row."""
+        name, picture, owner, ref, dissolved, discoverable, *rest = row
+        category, description, lat, lon, join_policy, created_ms, direct = rest
+        return cls(
+            name=name,
+            picture=picture,
+            owner=owner,
+            ref=ref,
+            dissolved=bool(dissolved),
+            discoverable=bool(discoverable),
+            category=category,
+            description=description,
+            location={"lat": lat, "lon": lon} if lat is not None else None,
+            join_policy=join_policy,
+            created_ms=created_ms,
+            direct=bool(direct),
         )
 
 
-EMPTY_CARD = Card()
+EMPTY_CARD = StoredCard()
+
+
+@attrs.frozen
+class Member:
+    """A member's row as it is stored."""
+
+    role: int
+    name: str
+    joined_ms: int
+    joined_seq: int
+    floor: int
+    nickname: str = ""
+    muted_until_ms: int = 0
+
+    @classmethod
+    def of(cls, change: PutMember) -> Member:
+        """Give the row of somebody who has just become a member."""
+        return cls(change.role, change.name, change.joined_ms, change.joined_seq, change.floor)
 
 
 def taken_ref(
     appends: Sequence[Append],
-    card_of: Callable[[StreamKey], Card | None],
+    card_of: Callable[[StreamKey], StoredCard | None],
     holder_of: Callable[[str, str], str | None],
 ) -> str | None:
     """Give a ``ref`` that an append wants and that another live group has, or None.
@@ -86,33 +154,6 @@ def taken_ref(
     return None
 
 
-@attrs.define
-class Fold:
-    """Changes in their order, brought down to what is left to write."""
-
-    members: dict[str, PutMember | None] = attrs.field(factory=dict)
-    """None for those who are no members any more."""
-    card: dict[str, Any] | None = None
-    """None where nothing says that there is one."""
-    spoke: dict[str, int] = attrs.field(factory=dict)
-    mentions: set[tuple[int, str]] = attrs.field(factory=set)
-
-    def add(self, changes: Iterable[Change]) -> None:
-        """Take in more changes, in their order."""
-        for change in changes:
-            match change:
-                case Spoke():
-                    self.spoke[change.user] = change.seq
-                case Mention():
-                    self.mentions.update((change.seq, user) for user in change.users)
-                case PutMember():
-                    self.members[change.user] = change
-                case DropMember():
-                    self.members[change.user] = None
-                case PutCard():
-                    self.card = {**(self.card or {}), **change.values}
-
-
 def last_countable(n_at: Callable[[int], int], upto: int) -> int:
     """Give the newest seq up to ``upto`` whose record counts as a message; 0 for none.
 
@@ -134,3 +175,18 @@ def last_countable(n_at: Callable[[int], int], upto: int) -> int:
         else:
             below = middle
     return found
+
+
+def first_since(time_at: Callable[[int], int], *, head: int, since_ms: int) -> int:
+    """Give the lowest seq whose record is not before a time; ``head`` + 1 for none.
+
+    ``time_at`` gives the time of a seq. It never falls.
+    """
+    low, high = 1, head + 1
+    while low < high:
+        middle = (low + high) // 2
+        if time_at(middle) >= since_ms:
+            high = middle
+        else:
+            low = middle + 1
+    return low

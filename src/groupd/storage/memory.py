@@ -5,17 +5,29 @@ Nothing survives the process. An append without changes costs a list extension a
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from groupd.domain.base import GROUP, Record, StreamKey
-from groupd.domain.projection import Change, GroupCard, MemberRow, Membership, Numbers
+from groupd.domain.base import GROUP, Card, Record, StreamKey
+from groupd.domain.projection import (
+    Change,
+    Found,
+    GroupCard,
+    Holdings,
+    MemberRow,
+    Membership,
+    Near,
+    Numbers,
+    Profile,
+    Statistics,
+)
 from groupd.errors import LogConflict, LogUnavailable
-from groupd.storage.index import Card, last_countable, taken_ref
-from groupd.storage.memory_index import GroupIndex, MemoryIndex
+from groupd.storage.index import StoredCard, taken_ref
+from groupd.storage.memory_index import MemoryIndex
+from groupd.storage.memory_reads import MemoryReads
+from groupd.storage.memory_stream import MemoryStream
 from groupd.storage.paging import NO_RECORDS, fitting
 from groupd.storage.port import (
     AdvanceCursor,
@@ -33,22 +45,12 @@ from groupd.storage.port import (
 
 
 @attrs.define(eq=False)
-class _Stream:
-    records: list[Record] = attrs.field(factory=list)
-    deadline_ms: int | None = None
-    snapshot: Snapshot | None = None
-    cursors: dict[str, int] = attrs.field(factory=dict)
-
-    def n_at(self, seq: int) -> int:
-        return self.records[seq - 1].n if seq > 0 else 0
-
-
-@attrs.define(eq=False)
 class MemoryStore:
     """A ``Store`` that forgets everything when it is closed."""
 
     id: str
-    _streams: dict[StreamKey, _Stream] = attrs.field(factory=dict, init=False)
+    index_is_stale: bool = attrs.field(default=False, init=False)
+    _streams: dict[StreamKey, MemoryStream] = attrs.field(factory=dict, init=False)
     _record_count: int = attrs.field(default=0, init=False)
     _followed: list[tuple[int, StreamKey, int]] = attrs.field(factory=list, init=False)
     """Position, stream, seq."""
@@ -113,7 +115,7 @@ class MemoryStore:
     def _append(self, append: Append) -> None:
         stream = self._streams.get(append.stream)
         if stream is None:
-            stream = self._streams[append.stream] = _Stream()
+            stream = self._streams[append.stream] = MemoryStream(len(self._streams) + 1)
         stream.records.extend(append.records)
         position = self._record_count
         self._record_count = position + len(append.records)
@@ -227,68 +229,105 @@ class MemoryStore:
 
     # --- the index
 
+    @property
+    def _reads(self) -> MemoryReads:
+        self._check_open()
+        return MemoryReads(self._streams, self._index)
+
     def group(self, tenant: str, group: str) -> GroupCard | None:
         """Give a group's card."""
-        self._check_open()
-        return self._group_card(StreamKey(GROUP, tenant, group))
+        return self._reads.group(tenant, group)
 
     def group_of_ref(self, tenant: str, ref: str) -> GroupCard | None:
         """Give the live group that has this ``ref``."""
-        self._check_open()
-        stream = self._index.holders.get((tenant, ref))
-        return self._group_card(stream) if stream is not None else None
+        return self._reads.group_of_ref(tenant, ref)
+
+    def holdings(self, tenant: str, user: str) -> Holdings:
+        """Give what a user owns and is in."""
+        return self._reads.holdings(tenant, user)
 
     def membership(self, tenant: str, user: str, group: str) -> Membership | None:
         """Give one user's place in one group."""
-        self._check_open()
-        return self._membership(StreamKey(GROUP, tenant, group), user)
+        return self._reads.membership(tenant, user, group)
 
     def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
         """List a user's live groups, by group."""
-        self._check_open()
-        streams = sorted(self._live_groups(tenant, user))
-        rows = (self._membership(stream, user) for stream in streams if stream.key > after)
-        return list(itertools.islice(filter(None, rows), limit))
+        return self._reads.memberships(tenant, user, after, limit)
 
     def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
         """Give what is new to a user in each of the groups."""
-        self._check_open()
-        numbers = {}
-        for key, head in upto.items():
-            group = self._index.groups.get(StreamKey(GROUP, tenant, key))
-            if group is not None and user in group.members:
-                stream = self._streams[StreamKey(GROUP, tenant, key)]
-                numbers[key] = _numbers(stream, group, user, min(head, len(stream.records)))
-        return numbers
+        return self._reads.numbers(tenant, user, upto)
 
     def members(self, tenant: str, group: str, after: str, limit: int) -> Sequence[MemberRow]:
         """List a group's members by user id."""
-        self._check_open()
-        found = self._index.groups.get(StreamKey(GROUP, tenant, group))
-        if found is None:
-            return ()
-        users = sorted(user for user in found.members if user > after)[:limit]
-        rows = (found.members[user] for user in users)
-        return [MemberRow(row.user, row.name, row.role, row.joined_ms) for row in rows]
+        return self._reads.members(tenant, group, after, limit)
 
     def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
         """Give those of ``users`` that share a live group with ``user``, or are that user."""
-        self._check_open()
-        mine = self._live_groups(tenant, user)
-        found = []
-        for other in sorted(set(users)):
-            shared = [
-                (self._index.groups[stream].members[other].joined_ms, stream)
-                for stream in mine
-                if other in self._index.groups[stream].members
-            ]
-            if shared:
-                _joined_ms, latest = max(shared)
-                name = self._index.groups[latest].members[other].name
-                found.append(MemberRow(other, name, 0, 0))
-            elif other == user:
-                found.append(MemberRow(other, "", 0, 0))
-        return found
+        return self._reads.acquainted(tenant, user, users)
+
+    def profile(self, tenant: str, user: str) -> Profile | None:
+        """Give a user's profile, or None for one who was never seen."""
+        return self._reads.profile(tenant, user)
+
+    def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
+        """List the groups on a user's profile, by group."""
+        return self._reads.shown(tenant, user)
+
+    def blockers(self, tenant: str, user: str, other: str) -> Sequence[str]:
+        """Give which of two users have blocked the other, sorted."""
+        return self._reads.blockers(tenant, user, other)
+
+    def blocks(self, tenant: str, user: str, after: str, limit: int) -> Sequence[str]:
+        """List whom a user has blocked, by user id."""
+        return self._reads.blocks(tenant, user, after, limit)
+
+    def messages(self, stream: StreamKey, seqs: Sequence[int]) -> Mapping[int, Card]:
+        """Give the cards of those of the records that exist."""
+        return self._reads.messages(stream, seqs)
+
+    def reactions_of(
+        self, stream: StreamKey, user: str, seqs: Sequence[int]
+    ) -> Mapping[int, Mapping[str, int]]:
+        """Give a user's reactions: message -> reaction -> seq of the event."""
+        return self._reads.reactions_of(stream, user, seqs)
+
+    def reactors(
+        self, stream: StreamKey, message: int, reaction: str, after: str, limit: int
+    ) -> Sequence[str]:
+        """List who has reacted so to a message, by user id."""
+        return self._reads.reactors(stream, message, reaction, after, limit)
+
+    def replies(self, stream: StreamKey, message: int, after: int, limit: int) -> Sequence[Record]:
+        """List the replies to a message, in order."""
+        return self._reads.replies(stream, message, after, limit)
+
+    def statistics(
+        self, tenant: str, group: str, *, active_since_ms: int, from_ms: int, until_ms: int
+    ) -> Statistics:
+        """Count a group's members and its messages in a span of time."""
+        return self._reads.statistics(
+            tenant,
+            group,
+            active_since_ms=active_since_ms,
+            from_ms=from_ms,
+            until_ms=until_ms,
+        )
+
+    def search(
+        self,
+        tenant: str,
+        *,
+        query: str,
+        category: str,
+        near: Near | None,
+        after: Found | None,
+        limit: int,
+    ) -> Sequence[Found]:
+        """Find live, discoverable groups: by words of their name, category, and place."""
+        return self._reads.search(
+            tenant, query=query, category=category, near=near, after=after, limit=limit
+        )
 
     def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
         """Give the read cursors of a group."""
@@ -314,55 +353,10 @@ class MemoryStore:
         self._index = index
         return self._record_count
 
-    def _card_of(self, stream: StreamKey) -> Card | None:
+    def _card_of(self, stream: StreamKey) -> StoredCard | None:
         group = self._index.groups.get(stream)
         return group.card if group is not None else None
 
     def _holder_of(self, tenant: str, ref: str) -> str | None:
         stream = self._index.holders.get((tenant, ref))
         return stream.key if stream is not None else None
-
-    def _live_groups(self, tenant: str, user: str) -> list[StreamKey]:
-        streams = self._index.groups_of.get((tenant, user), ())
-        return [
-            stream
-            for stream in streams
-            if (card := self._index.groups[stream].card) is not None and not card.dissolved
-        ]
-
-    def _group_card(self, stream: StreamKey) -> GroupCard | None:
-        card = self._card_of(stream)
-        if card is None:
-            return None
-        head = len(self._streams[stream].records)
-        return card.of(stream.key, head)
-
-    def _membership(self, stream: StreamKey, user: str) -> Membership | None:
-        group = self._index.groups.get(stream)
-        if group is None or group.card is None or user not in group.members:
-            return None
-        row = group.members[user]
-        return Membership(
-            group=stream.key,
-            name=group.card.name,
-            picture=group.card.picture,
-            role=row.role,
-            joined_seq=row.joined_seq,
-            floor=row.floor,
-            head=len(self._streams[stream].records),
-            dissolved=group.card.dissolved,
-        )
-
-
-def _numbers(stream: _Stream, group: GroupIndex, user: str, upto: int) -> Numbers:
-    read = max(
-        group.members[user].joined_seq, stream.cursors.get(user, 0), group.spoke.get(user, 0)
-    )
-    read = min(read, upto)
-    mentioned = group.mentioned(user, read, upto)
-    return Numbers(
-        read=read,
-        unread=stream.n_at(upto) - stream.n_at(read),
-        mentions=sum(stream.records[seq - 1].user != user for seq in mentioned),
-        last_seq=last_countable(stream.n_at, upto),
-    )

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from groupd.domain.base import StreamKey
+from groupd.domain.base import ACCOUNT, StreamKey
 from groupd.domain.projection import (
     EVERYBODY,
     Change,
+    Chat,
+    DropBlock,
+    DropChat,
     DropMember,
+    DropRequest,
+    Edit,
     Mention,
+    Profile,
+    PutBlock,
     PutCard,
+    PutChat,
     PutMember,
+    PutProfile,
+    PutRequest,
+    React,
+    Recall,
+    Reply,
+    SetMember,
     Spoke,
+    Unreact,
 )
-from groupd.storage.index import EMPTY_CARD, Card
+from groupd.storage.index import EMPTY_CARD, Member, StoredCard
+from groupd.storage.words import terms
+
+Row: TypeAlias = tuple[Any, ...]
 
 
 @attrs.define(eq=False)
 class GroupIndex:
     """What the index has of one group."""
 
-    card: Card | None = None
-    members: dict[str, PutMember] = attrs.field(factory=dict)
+    card: StoredCard | None = None
+    members: dict[str, Member] = attrs.field(factory=dict)
+    requests: set[str] = attrs.field(factory=set)
+    """Users who wait for a decision."""
     spoke: dict[str, int] = attrs.field(factory=dict)
     """User -> newest message. Stays when they leave: joining again is later than that."""
     mentions: list[tuple[int, str]] = attrs.field(factory=list)
     """Sorted."""
+    replies: dict[int, list[int]] = attrs.field(factory=dict)
+    """Message -> seqs of replies, sorted; ``edits`` likewise."""
+    edits: dict[int, list[int]] = attrs.field(factory=dict)
+    recalls: dict[int, int] = attrs.field(factory=dict)
+    """Message -> seq of the event."""
+    reactions: dict[int, dict[str, dict[str, int]]] = attrs.field(factory=dict)
+    """Message -> reaction -> user -> seq of the event; nothing of it is empty."""
 
     def mention(self, user: str, seq: int) -> None:
         """Take down a mention; the second one of a message changes nothing."""
@@ -38,10 +66,15 @@ class GroupIndex:
             self.mentions.insert(place, (seq, user))
 
     def erase(self, seq: int) -> None:
-        """Forget the mentions of a message."""
+        """Forget what was said in a message: whom it mentions, what it answers or words anew."""
         first = bisect_left(self.mentions, (seq, ""))
         end = bisect_left(self.mentions, (seq + 1, ""))
         del self.mentions[first:end]
+        for about in (self.replies, self.edits):
+            for message in [message for message, seqs in about.items() if seq in seqs]:
+                about[message].remove(seq)
+                if not about[message]:
+                    del about[message]
 
     def mentioned(self, user: str, after: int, upto: int) -> set[int]:
         """Give the seqs, ``after`` < seq <= ``upto``, of messages that mention a user."""
@@ -49,37 +82,123 @@ class GroupIndex:
         end = bisect_left(self.mentions, (upto + 1, ""))
         return {seq for seq, who in self.mentions[first:end] if who in (user, EVERYBODY)}
 
+    def react(self, change: React) -> None:
+        """Take down a reaction to a message that stands."""
+        if change.message not in self.recalls:
+            to_it = self.reactions.setdefault(change.message, {})
+            to_it.setdefault(change.reaction, {}).setdefault(change.user, change.seq)
+
+    def unreact(self, change: Unreact) -> None:
+        """Forget a reaction."""
+        to_it = self.reactions.get(change.message, {})
+        users = to_it.get(change.reaction, {})
+        if users.pop(change.user, None) is not None and not users:
+            del to_it[change.reaction]
+            if not to_it:
+                del self.reactions[change.message]
+
+
+@attrs.define(eq=False)
+class AccountIndex:
+    """What the index has of one account."""
+
+    profile: Profile | None = None
+    chats: dict[str, Chat] = attrs.field(factory=dict)
+    blocks: set[str] = attrs.field(factory=set)
+
+    def apply(self, change: Change) -> None:
+        """Make one change."""
+        match change:
+            case PutProfile():
+                self.profile = Profile(*attrs.astuple(change))
+            case PutChat():
+                chat = self.chats.get(change.group, Chat())
+                self.chats[change.group] = attrs.evolve(chat, **change.values)
+            case DropChat():
+                self.chats.pop(change.group, None)
+            case PutBlock():
+                self.blocks.add(change.user)
+            case DropBlock():
+                self.blocks.discard(change.user)
+
 
 @attrs.define(eq=False)
 class MemoryIndex:
-    """The index of all groups, with the ways in that reads need."""
+    """The index of all groups and accounts, with the ways in that reads need."""
 
     groups: dict[StreamKey, GroupIndex] = attrs.field(factory=dict)
+    accounts: dict[tuple[str, str], AccountIndex] = attrs.field(factory=dict)
+    """By tenant and user."""
     groups_of: dict[tuple[str, str], set[StreamKey]] = attrs.field(factory=dict)
     """(tenant, user) -> the groups they are in."""
+    requests_of: dict[tuple[str, str], set[StreamKey]] = attrs.field(factory=dict)
+    """(tenant, user) -> the groups where they wait for a decision."""
+    owned_by: dict[tuple[str, str], set[StreamKey]] = attrs.field(factory=dict)
+    """(tenant, owner) -> their groups, with those that are dissolved."""
     holders: dict[tuple[str, str], StreamKey] = attrs.field(factory=dict)
     """(tenant, ref) -> the live group that has it."""
 
     def apply(self, stream: StreamKey, changes: Iterable[Change]) -> None:
         """Make the changes, in order."""
+        if stream.kind == ACCOUNT:
+            account = self.accounts.setdefault((stream.tenant, stream.key), AccountIndex())
+            for change in changes:
+                account.apply(change)
+            return
         group = self.groups.get(stream)
         if group is None:
             group = self.groups[stream] = GroupIndex()
         for change in changes:
-            match change:
-                case Spoke():
-                    group.spoke[change.user] = change.seq
-                case Mention():
-                    for user in change.users:
-                        group.mention(user, change.seq)
-                case PutMember():
-                    group.members[change.user] = change
-                    self.groups_of.setdefault((stream.tenant, change.user), set()).add(stream)
-                case DropMember():
-                    if group.members.pop(change.user, None):
-                        self.groups_of[stream.tenant, change.user].discard(stream)
-                case PutCard():
-                    self._put_card(stream, group, change)
+            self._apply(stream, group, change)
+
+    def _apply(self, stream: StreamKey, group: GroupIndex, change: Change) -> None:
+        match change:
+            case Spoke():
+                group.spoke[change.user] = change.seq
+            case Mention():
+                for user in change.users:
+                    group.mention(user, change.seq)
+            case PutMember() | SetMember() | DropMember() | PutRequest() | DropRequest():
+                self._apply_to_people(stream, group, change)
+            case PutCard():
+                self._put_card(stream, group, change)
+            case Reply() | Edit():
+                about = group.replies if type(change) is Reply else group.edits
+                seqs = about.setdefault(change.message, [])
+                if change.seq not in seqs:
+                    insort(seqs, change.seq)
+            case Recall():
+                group.recalls.setdefault(change.message, change.seq)
+                group.reactions.pop(change.message, None)
+            case React():
+                group.react(change)
+            case Unreact():
+                group.unreact(change)
+
+    def _apply_to_people(
+        self,
+        stream: StreamKey,
+        group: GroupIndex,
+        change: PutMember | SetMember | DropMember | PutRequest | DropRequest,
+    ) -> None:
+        user = change.user
+        who = (stream.tenant, user)
+        match change:
+            case PutMember():
+                group.members[user] = Member.of(change)
+                self.groups_of.setdefault(who, set()).add(stream)
+            case SetMember():
+                if user in group.members:
+                    group.members[user] = attrs.evolve(group.members[user], **change.values)
+            case DropMember():
+                if group.members.pop(user, None):
+                    self.groups_of[who].discard(stream)
+            case PutRequest():
+                group.requests.add(user)
+                self.requests_of.setdefault(who, set()).add(stream)
+            case DropRequest():
+                group.requests.discard(user)
+                self.requests_of.get(who, set()).discard(stream)
 
     def _put_card(self, stream: StreamKey, group: GroupIndex, change: PutCard) -> None:
         before = group.card or EMPTY_CARD
@@ -88,6 +207,8 @@ class MemoryIndex:
             del self.holders[stream.tenant, before.claim]
         if after.claim is not None:
             self.holders[stream.tenant, after.claim] = stream
+        self.owned_by.get((stream.tenant, before.owner), set()).discard(stream)
+        self.owned_by.setdefault((stream.tenant, after.owner), set()).add(stream)
 
     def find_holders(self) -> None:
         """Find all holders of refs anew, after groups were read in an order that never was."""
@@ -97,21 +218,73 @@ class MemoryIndex:
             if group.card is not None and group.card.claim is not None
         }
 
-    def dump(self) -> Iterator[tuple[object, ...]]:
+    def dump(self) -> Iterator[Row]:
         """Give all rows in the form and order of ``Store.dump_index``."""
         groups = sorted(self.groups.items())
-        for (_, tenant, key), group in groups:
-            if group.card is not None:
-                yield ("card", tenant, key, *attrs.astuple(group.card))
-        for (_, tenant, key), group in groups:
-            for user, row in sorted(group.members.items()):
-                yield (
-                    *("member", tenant, key, user, row.role, row.name),
-                    *(row.joined_ms, row.joined_seq, row.floor),
-                )
-        for (_, tenant, key), group in groups:
-            for seq, user in group.mentions:
-                yield ("mention", tenant, key, seq, user)
-        for (_, tenant, key), group in groups:
-            for user, seq in sorted(group.spoke.items()):
-                yield ("spoke", tenant, key, user, seq)
+        for kind, rows_of in _ROWS_OF_GROUPS:
+            for (_kind, tenant, key), group in groups:
+                for row in rows_of(group):
+                    yield (kind, tenant, key, *row)
+        accounts = sorted(self.accounts.items())
+        for kind, rows_of_account in _ROWS_OF_ACCOUNTS:
+            for (tenant, user), account in accounts:
+                for row in rows_of_account(account):
+                    yield (kind, tenant, user, *row)
+        found = [
+            (stream, group.card)
+            for stream, group in groups
+            if group.card is not None and group.card.can_be_found
+        ]
+        for (_kind, tenant, key), card in found:
+            yield ("word", tenant, key, " ".join(terms(card.name, card.category)))
+        for (_kind, tenant, key), card in found:
+            if card.place is not None:
+                yield ("place", tenant, key, *card.place)
+
+
+def _cards(group: GroupIndex) -> Iterator[Row]:
+    if group.card is not None:
+        yield (*group.card.row(), len(group.members))
+
+
+def _members(group: GroupIndex) -> Iterator[Row]:
+    return ((user, *attrs.astuple(row)) for user, row in sorted(group.members.items()))
+
+
+def _about(seqs_of: dict[int, list[int]]) -> Iterator[tuple[int, int]]:
+    return ((message, seq) for message, seqs in sorted(seqs_of.items()) for seq in seqs)
+
+
+def _reactions(group: GroupIndex) -> Iterator[Row]:
+    for message, to_it in sorted(group.reactions.items()):
+        for reaction, users in sorted(to_it.items()):
+            for user, seq in sorted(users.items()):
+                yield (message, reaction, user, seq)
+
+
+def _profiles(account: AccountIndex) -> Iterator[Row]:
+    if account.profile is not None:
+        yield attrs.astuple(account.profile)
+
+
+_ROWS_OF_GROUPS: Final[Sequence[tuple[str, Callable[[GroupIndex], Iterable[Row]]]]] = (
+    ("card", _cards),
+    ("member", _members),
+    ("request", lambda group: ((user,) for user in sorted(group.requests))),
+    ("mention", lambda group: group.mentions),
+    ("spoke", lambda group: sorted(group.spoke.items())),
+    ("reply", lambda group: _about(group.replies)),
+    ("edit", lambda group: _about(group.edits)),
+    ("recall", lambda group: sorted(group.recalls.items())),
+    ("reaction", _reactions),
+)
+_ROWS_OF_ACCOUNTS: Final[Sequence[tuple[str, Callable[[AccountIndex], Iterable[Row]]]]] = (
+    ("profile", _profiles),
+    (
+        "chat",
+        lambda account: (
+            (group, *attrs.astuple(chat)) for group, chat in sorted(account.chats.items())
+        ),
+    ),
+    ("block", lambda account: ((user,) for user in sorted(account.blocks))),
+)

@@ -16,12 +16,27 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from groupd.domain.base import Record, StreamKey
-from groupd.domain.projection import Change, GroupCard, MemberRow, Membership, Numbers
+from groupd.domain.base import Card, Record, StreamKey
+from groupd.domain.projection import (
+    Change,
+    Found,
+    GroupCard,
+    Holdings,
+    MemberRow,
+    Membership,
+    Near,
+    Numbers,
+    Profile,
+    Statistics,
+)
 from groupd.errors import LogError
 
-FORMAT = 1
-"""The number of the stored format. A store of a higher one is refused."""
+FORMAT = 2
+"""The number of the stored format. A store of a higher one is refused; one of a lower one is
+opened with new, empty index tables, and ``index_is_stale`` until they have been rebuilt.
+
+1: memberships, cards, mentions. 2: profiles, preferences, blocks, requests, reactions, replies,
+edits, recalls, search by name and by place."""
 
 
 @attrs.frozen
@@ -37,7 +52,8 @@ class Append:
     deadline_ms: int | None = None
     """The stream's next deadline from now on; None for none."""
     erase: Sequence[int] = ()
-    """Seqs whose bodies, salts and request hashes go, and with them the mentions made there."""
+    """Seqs whose bodies, salts and request hashes go, and with them what the index has of what
+    was said there: mentions, the reply, the edit."""
 
     def __attrs_post_init__(self) -> None:
         count = len(self.records)
@@ -154,6 +170,8 @@ class Store(Protocol):
 
     id: str
     """Made with the store; another one after a restore from backup."""
+    index_is_stale: bool
+    """True where the index must be rebuilt before anything is read from it or appended."""
 
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Make a round of writes durable, in order, in one transaction.
@@ -240,6 +258,10 @@ class Store(Protocol):
         """Give the live group that has this ``ref``."""
         ...
 
+    def holdings(self, tenant: str, user: str) -> Holdings:
+        """Give what a user owns and is in; see ``Holdings``."""
+        ...
+
     def membership(self, tenant: str, user: str, group: str) -> Membership | None:
         """Give one user's place in one group."""
         ...
@@ -251,10 +273,10 @@ class Store(Protocol):
     def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
         """Give the numbers for each group in ``upto`` (group -> head) that the user is in.
 
-        unread = n(head) - n(max(joined_seq, cursor, own last message)), where ``n`` is the count
-        in the records (DESIGN section 3.10); mentions are those after the same point, not by the
-        user. ``read`` is the cursor, and at least ``joined_seq`` and the own last message. Only
-        what is at or before the head given counts: a point beyond it is taken as that head.
+        unread = n(head) - n(read) - messages after ``read`` that were recalled, where ``n`` is
+        the count in the records (DESIGN section 3.10) and read = max(joined_seq, cursor, own last
+        message); mentions are those after the same point, not by the user. Only what is at or
+        before the head given counts: a point beyond it is taken as that head.
         """
         ...
 
@@ -265,8 +287,75 @@ class Store(Protocol):
     def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
         """Give those of ``users`` that share a live group with ``user``, or are that user.
 
-        ``name`` is the one from their latest joining of a group that both are in, so that nobody
-        learns a name from a group that they are not in. Role and time are 0. By user id.
+        Name and picture are the profile's; a user without one has the name from their latest
+        joining of a group that both are in. All else is empty. By user id.
+        """
+        ...
+
+    def profile(self, tenant: str, user: str) -> Profile | None:
+        """Give a user's profile, or None for one who was never seen."""
+        ...
+
+    def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
+        """List the groups on a user's profile, by group.
+
+        Those that they show, are in, and that are live and discoverable.
+        """
+        ...
+
+    def blockers(self, tenant: str, user: str, other: str) -> Sequence[str]:
+        """Give which of two users have blocked the other, sorted."""
+        ...
+
+    def blocks(self, tenant: str, user: str, after: str, limit: int) -> Sequence[str]:
+        """List whom a user has blocked, by user id, those ``> after``."""
+        ...
+
+    def messages(self, stream: StreamKey, seqs: Sequence[int]) -> Mapping[int, Card]:
+        """Give the cards of those of the records that exist, with reactions and replies."""
+        ...
+
+    def reactions_of(
+        self, stream: StreamKey, user: str, seqs: Sequence[int]
+    ) -> Mapping[int, Mapping[str, int]]:
+        """Give a user's reactions: message -> reaction -> seq of the event. Without empty ones."""
+        ...
+
+    def reactors(
+        self, stream: StreamKey, message: int, reaction: str, after: str, limit: int
+    ) -> Sequence[str]:
+        """List who has reacted so to a message, by user id, those ``> after``."""
+        ...
+
+    def replies(self, stream: StreamKey, message: int, after: int, limit: int) -> Sequence[Record]:
+        """List the replies to a message, those with ``seq > after``, in order."""
+        ...
+
+    def statistics(
+        self, tenant: str, group: str, *, active_since_ms: int, from_ms: int, until_ms: int
+    ) -> Statistics:
+        """Count a group's members and its messages with from_ms <= time_ms < until_ms."""
+        ...
+
+    def search(
+        self,
+        tenant: str,
+        *,
+        query: str,
+        category: str,
+        near: Near | None,
+        after: Found | None,
+        limit: int,
+    ) -> Sequence[Found]:
+        """Find live, discoverable groups: by words of their name, category, and place.
+
+        An empty ``query`` or ``category`` asks for nothing; see ``storage/words.py`` for what a
+        query matches (one without any word or sign: nothing). Without ``near``, names that equal
+        the query come first, then the rest, each by the time of founding, the latest first; with
+        it, only groups with a place in the circle, the nearest first. ``after`` is the last one of
+        the page before (of which ``number`` and ``distance_m`` count, and whether its name equals
+        the query); what has changed meanwhile is neither doubled nor missed unless it moved
+        itself.
         """
         ...
 
@@ -277,10 +366,10 @@ class Store(Protocol):
     def dump_index(self) -> Iterator[tuple[object, ...]]:
         """Give the whole index as plain rows, to compare two of them. Cursors are not in it.
 
-        ``("card", tenant, group, name, picture, owner, ref, dissolved, discoverable)``,
-        ``("member", tenant, group, user, role, name, joined_ms, joined_seq, floor)``,
-        ``("mention", tenant, group, seq, user)``, ``("spoke", tenant, group, user, seq)``,
-        in this order, each kind sorted.
+        Each row begins with the name of its kind and the tenant; all rows of a kind come sorted,
+        the kinds in a fixed order: ``card``, ``member``, ``request``, ``mention``, ``spoke``,
+        ``reply``, ``edit``, ``recall``, ``reaction``, ``profile``, ``chat``, ``block``,
+        ``word`` (what search by name finds), ``place``.
         """
         ...
 

@@ -1,20 +1,31 @@
 """The store on disk: one SQLite file, one transaction per round, fsynced before it is answered.
 
 Reading order: ``sqlite_schema.py`` says what lies where, ``sqlite_file.py`` what a transaction and
-an error are, ``sqlite_index.py`` keeps the index, and this file is the ``Store`` on top.
+an error are, ``sqlite_records.py`` keeps the records and ``sqlite_index.py`` the index, and this
+file is the ``Store`` on top.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from groupd.domain.base import GROUP, Record, StreamKey
-from groupd.domain.projection import Change, GroupCard, MemberRow, Membership, Numbers
+from groupd.domain.base import GROUP, Card, Record, StreamKey
+from groupd.domain.projection import (
+    Change,
+    Found,
+    GroupCard,
+    Holdings,
+    MemberRow,
+    Membership,
+    Near,
+    Numbers,
+    Profile,
+    Statistics,
+)
 from groupd.errors import LogConflict, LogCorrupt, LogUnavailable
-from groupd.storage.index import Fold, taken_ref
+from groupd.storage.index import taken_ref
 from groupd.storage.paging import NO_RECORDS, fitting
 from groupd.storage.port import (
     FORMAT,
@@ -31,15 +42,14 @@ from groupd.storage.port import (
     Write,
 )
 from groupd.storage.sqlite_file import Row, SqliteFile
+from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
-from groupd.storage.sqlite_schema import APPLICATION_ID, INDEX_TABLES, TABLES
+from groupd.storage.sqlite_messages import SqliteMessages
+from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
+from groupd.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, TABLES
+from groupd.storage.sqlite_search import SqliteSearch
 
 FILE_NAME: Final = "groupd.sqlite3"
-
-_COLUMNS: Final = (
-    "r.seq, r.time_ms, r.kind, r.user, r.request_id, r.audience, r.n, r.forget, r.followed, "
-    "r.header, r.salt, r.request_hash, r.body, r.inner, r.chain"
-)
 
 _STREAM: Final = "select id, head from streams where kind = ? and tenant = ? and key = ?"
 _FOUND: Final = """
@@ -48,13 +58,6 @@ _FOUND: Final = """
 _ADVANCE: Final = """
     update streams set head = ?, n = ?, time_ms = ?, chain = ?, deadline_ms = ? where id = ?"""
 _PUT_DEADLINE: Final = "update streams set deadline_ms = ? where id = ?"
-_PUT_RECORD: Final = """
-    insert into records (
-        stream, seq, time_ms, kind, user, request_id, audience, n, forget, followed,
-        header, salt, request_hash, body, inner, chain
-    ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ERASE: Final = """
-    update records set salt = x'', request_hash = x'', body = null where stream = ? and seq = ?"""
 _PUT_SNAPSHOT: Final = """
     insert into snapshots (stream, seq, version, state) values (?, ?, ?, ?)
     on conflict (stream) do update set
@@ -69,14 +72,6 @@ _PUT_POSITION: Final = """
 _HEAD: Final = """
     select head, n, time_ms, chain, deadline_ms from streams
     where kind = ? and tenant = ? and key = ?"""
-_READ: Final = f"""
-    select {_COLUMNS} from records r where r.stream = ? and r.seq > ? order by r.seq limit ?"""
-_READ_BACK: Final = f"""
-    select {_COLUMNS} from records r where r.stream = ? and r.seq < ? and r.seq >= ?
-    order by r.seq desc limit ?"""
-_PICK: Final = f"""
-    select {_COLUMNS} from records r
-    where r.stream = ? and r.seq in (select value from json_each(?)) order by r.seq"""
 _STREAMS: Final = """
     select kind, tenant, key from streams where (kind, tenant, key) > (?, ?, ?)
     order by kind, tenant, key limit ?"""
@@ -89,7 +84,7 @@ _DUE: Final = """
 _NEXT_DEADLINE: Final = "select min(deadline_ms) from streams where deadline_ms is not null"
 _POSITION: Final = "select position from positions where name = ?"
 _FOLLOWED: Final = f"""
-    select r.position, s.kind, s.tenant, s.key, {_COLUMNS}
+    select r.position, s.kind, s.tenant, s.key, {COLUMNS}
     from records r join streams s on s.id = r.stream
     where r.followed = 1 and r.position > ? order by r.position limit ?"""
 _CURSORS: Final = """
@@ -97,46 +92,27 @@ _CURSORS: Final = """
     where s.kind = ? and s.tenant = ? and s.key = ?"""
 
 
-def _record(row: Row) -> Record:
-    values = list(row)
-    values[8] = row[8] == 1  # ``followed``: SQLite has no booleans.
-    return Record(*values)
-
-
-def _bindings(stream_id: int, record: Record) -> Row:
-    return (
-        stream_id,
-        record.seq,
-        record.time_ms,
-        record.kind,
-        record.user,
-        record.request_id,
-        record.audience,
-        record.n,
-        record.forget,
-        record.followed,
-        record.header,
-        record.salt,
-        record.request_hash,
-        record.body,
-        record.inner,
-        record.chain,
-    )
-
-
 class SqliteStore:
     """A ``Store`` in ``groupd.sqlite3`` under a data directory. For one thread at a time."""
 
     id: str
+    index_is_stale: bool
 
     def __init__(self, file: SqliteFile) -> None:
         """Take an open file; ``open`` is the way in."""
         self._file = file
+        self._records = SqliteRecords(file)
         self._index = SqliteIndex(file)
+        self._groups = SqliteGroups(file)
+        self._messages = SqliteMessages(file)
+        self._search = SqliteSearch(file)
 
     @classmethod
     def open(cls, directory: Path, *, new_id: Callable[[], str], vfs: str | None = None) -> Self:
         """Open the store of a data directory, or make one; ``new_id`` names a new one.
+
+        A file of an older format is brought to this one, with an index that is stale until
+        ``rebuild_index``, however often it is opened in between.
 
         Raises LogUnavailable where another process has it or it cannot be reached, LogCorrupt
         where the file is not ours or of a newer format. ``vfs`` names an SQLite VFS that takes
@@ -172,18 +148,29 @@ class SqliteStore:
         raise LogCorrupt(f"{directory / FILE_NAME} is not a groupd store")
 
     def _create(self, id: str) -> None:
-        for sql in (*TABLES, *INDEX_TABLES):
+        for sql in TABLES:
             self._file.execute(sql)
+        self._index.clear()
         self._file.execute("insert into meta (one, id, format) values (1, ?, ?)", (id, FORMAT))
         self._file.execute(f"pragma application_id = {APPLICATION_ID}")
 
     def _read_meta(self, directory: Path) -> None:
-        self.id, format_number = self._one("select id, format from meta")
-        if format_number > FORMAT:
+        (number,) = self._one("select format from meta")
+        if number > FORMAT:
             raise LogCorrupt(
-                f"{directory} has format {format_number} and this groupd reads up to {FORMAT}: "
+                f"{directory} has format {number} and this groupd reads up to {FORMAT}: "
                 "run the newer groupd that wrote it, or restore a backup of this version's"
             )
+        if number < FORMAT:
+            self._file.transact(lambda: self._migrate(number))
+        self.id, is_stale = self._one("select id, index_is_stale from meta")
+        self.index_is_stale = is_stale == 1
+
+    def _migrate(self, number: int) -> None:
+        for before in range(number, FORMAT):
+            self._file.execute(MIGRATIONS[before])
+        self._index.clear()
+        self._file.execute("update meta set format = ?, index_is_stale = 1", (FORMAT,))
 
     def _one(self, sql: str, bindings: Sequence[Any] = ()) -> Row:
         row = self._file.row(sql, bindings)
@@ -249,17 +236,13 @@ class SqliteStore:
                 stream_id = self._file.last_row_id()
             else:
                 self._file.execute(_ADVANCE, (*head, stream_id))
-            self._put_records(stream_id, append.records)
+            self._records.put(stream_id, append.records)
         else:
             assert stream_id is not None
             self._file.execute(_PUT_DEADLINE, (append.deadline_ms, stream_id))
         self._index.append(stream_id, append)
         if append.erase:
-            self._file.execute_many(_ERASE, [(stream_id, seq) for seq in append.erase])
-            self._file.wipe()
-
-    def _put_records(self, stream_id: int, records: Iterable[Record]) -> None:
-        self._file.execute_many(_PUT_RECORD, [_bindings(stream_id, record) for record in records])
+            self._records.erase(stream_id, append.erase)
 
     # --- streams
 
@@ -276,8 +259,7 @@ class SqliteStore:
         if row is None:
             return NO_RECORDS
         stream_id, head = row
-        rows = self._file.rows(_READ, (stream_id, after, limit))
-        records = fitting(map(_record, rows), max_bytes)
+        records = fitting(self._records.read(stream_id, after, limit), max_bytes)
         last = records[-1].seq if records else max(after, 0)
         return Slice(records, more=last < head)
 
@@ -289,17 +271,15 @@ class SqliteStore:
         if row is None:
             return NO_RECORDS
         stream_id, head = row
-        rows = self._file.rows(_READ_BACK, (stream_id, before, floor, limit))
-        records = fitting(map(_record, rows), max_bytes)[::-1]
+        newest_first = self._records.read_back(stream_id, before, floor, limit)
+        records = fitting(newest_first, max_bytes)[::-1]
         first = records[0].seq if records else min(before, head + 1)
         return Slice(records, more=first > max(floor, 1))
 
     def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
         """Give those of the records that exist, in rising order."""
         row = self._file.row(_STREAM, stream)
-        if row is None:
-            return ()
-        return [_record(row) for row in self._file.rows(_PICK, (row[0], json.dumps(list(seqs))))]
+        return list(self._records.pick(row[0], seqs)) if row is not None else ()
 
     def streams(self, after: StreamKey | None, limit: int) -> Sequence[StreamKey]:
         """List the streams in the order of their keys."""
@@ -330,7 +310,7 @@ class SqliteStore:
     def followed(self, after: int, limit: int) -> Sequence[Followed]:
         """List followed records of all streams, in the global order."""
         return [
-            Followed(row[0], StreamKey(*row[1:4]), _record(row[4:]))
+            Followed(row[0], StreamKey(*row[1:4]), record_of(row[4:]))
             for row in self._file.rows(_FOLLOWED, (after, limit))
         ]
 
@@ -338,31 +318,98 @@ class SqliteStore:
 
     def group(self, tenant: str, group: str) -> GroupCard | None:
         """Give a group's card."""
-        return self._index.group(tenant, group)
+        return self._groups.group(tenant, group)
 
     def group_of_ref(self, tenant: str, ref: str) -> GroupCard | None:
         """Give the live group that has this ``ref``."""
-        return self._index.group_of_ref(tenant, ref)
+        return self._groups.group_of_ref(tenant, ref)
+
+    def holdings(self, tenant: str, user: str) -> Holdings:
+        """Give what a user owns and is in."""
+        return self._groups.holdings(tenant, user)
 
     def membership(self, tenant: str, user: str, group: str) -> Membership | None:
         """Give one user's place in one group."""
-        return self._index.membership(tenant, user, group)
+        return self._groups.membership(tenant, user, group)
 
     def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
         """List a user's live groups, by group."""
-        return self._index.memberships(tenant, user, after, limit)
+        return self._groups.memberships(tenant, user, after, limit)
 
     def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
         """Give what is new to a user in each of the groups."""
-        return self._index.numbers(tenant, user, upto)
+        return self._messages.numbers(tenant, user, upto)
 
     def members(self, tenant: str, group: str, after: str, limit: int) -> Sequence[MemberRow]:
         """List a group's members by user id."""
-        return self._index.members(tenant, group, after, limit)
+        return self._groups.members(tenant, group, after, limit)
 
     def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
         """Give those of ``users`` that share a live group with ``user``, or are that user."""
-        return self._index.acquainted(tenant, user, users)
+        return self._groups.acquainted(tenant, user, users)
+
+    def profile(self, tenant: str, user: str) -> Profile | None:
+        """Give a user's profile, or None for one who was never seen."""
+        return self._groups.profile(tenant, user)
+
+    def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
+        """List the groups on a user's profile, by group."""
+        return self._groups.shown(tenant, user)
+
+    def blockers(self, tenant: str, user: str, other: str) -> Sequence[str]:
+        """Give which of two users have blocked the other, sorted."""
+        return self._groups.blockers(tenant, user, other)
+
+    def blocks(self, tenant: str, user: str, after: str, limit: int) -> Sequence[str]:
+        """List whom a user has blocked, by user id."""
+        return self._groups.blocks(tenant, user, after, limit)
+
+    def messages(self, stream: StreamKey, seqs: Sequence[int]) -> Mapping[int, Card]:
+        """Give the cards of those of the records that exist."""
+        return self._messages.messages(stream, seqs)
+
+    def reactions_of(
+        self, stream: StreamKey, user: str, seqs: Sequence[int]
+    ) -> Mapping[int, Mapping[str, int]]:
+        """Give a user's reactions: message -> reaction -> seq of the event."""
+        return self._messages.reactions_of(stream, user, seqs)
+
+    def reactors(
+        self, stream: StreamKey, message: int, reaction: str, after: str, limit: int
+    ) -> Sequence[str]:
+        """List who has reacted so to a message, by user id."""
+        return self._messages.reactors(stream, message, reaction, after, limit)
+
+    def replies(self, stream: StreamKey, message: int, after: int, limit: int) -> Sequence[Record]:
+        """List the replies to a message, in order."""
+        return self._messages.replies(stream, message, after, limit)
+
+    def statistics(
+        self, tenant: str, group: str, *, active_since_ms: int, from_ms: int, until_ms: int
+    ) -> Statistics:
+        """Count a group's members and its messages in a span of time."""
+        return self._messages.statistics(
+            tenant,
+            group,
+            active_since_ms=active_since_ms,
+            from_ms=from_ms,
+            until_ms=until_ms,
+        )
+
+    def search(
+        self,
+        tenant: str,
+        *,
+        query: str,
+        category: str,
+        near: Near | None,
+        after: Found | None,
+        limit: int,
+    ) -> Sequence[Found]:
+        """Find live, discoverable groups: by words of their name, category, and place."""
+        return self._search.find(
+            tenant, query=query, category=category, near=near, after=after, limit=limit
+        )
 
     def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
         """Give the read cursors of a group."""
@@ -374,19 +421,25 @@ class SqliteStore:
 
     def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
         """Make the index again from all records, in one transaction."""
-        return self._file.transact(lambda: self._rebuild(project))
+        count = self._file.transact(lambda: self._rebuild(project))
+        self.index_is_stale = False
+        return count
 
     def _rebuild(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
         self._index.clear()
         count = 0
+
+        def changes(stream_id: int, stream: StreamKey) -> Iterator[Change]:
+            nonlocal count
+            for record in self._records.read(stream_id, 0):
+                yield from project(stream, record)
+                count += 1
+
         streams = list(self._file.rows("select id, kind, tenant, key from streams order by id"))
         for stream_id, *key in streams:
-            stream = StreamKey(*key)
             # Only what a stream comes to is written: a ref that it had for a while may be
             # another group's by now.
-            fold = Fold()
-            for row in self._file.rows(_READ, (stream_id, 0, -1)):
-                fold.add(project(stream, _record(row)))
-                count += 1
-            self._index.write(stream_id, stream, fold)
+            stream = StreamKey(*key)
+            self._index.apply(stream_id, stream, changes(stream_id, stream))
+        self._file.execute("update meta set index_is_stale = 0")
         return count

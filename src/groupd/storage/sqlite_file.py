@@ -174,9 +174,14 @@ class SqliteFile:
         """Execute one statement of a transaction."""
         self._connection.execute(sql, bindings)
 
-    def execute_many(self, sql: str, bindings: Iterable[Sequence[Any]]) -> None:
-        """Execute one statement of a transaction with each of the bindings."""
+    def execute_many(self, sql: str, bindings: Iterable[Sequence[Any]]) -> int:
+        """Execute one statement of a transaction with each of the bindings.
+
+        Gives how many rows it inserted, changed or deleted.
+        """
+        before = self._connection.total_changes()
         self._connection.executemany(sql, bindings)
+        return self._connection.total_changes() - before
 
     def last_row_id(self) -> int:
         """Give the row id of the latest insertion."""

@@ -1,133 +1,144 @@
-"""The index as SQLite tables: written in the transaction of the records it is made from."""
+"""Writing the index as SQLite tables, in the transaction of the records it is made from.
+
+``sqlite_groups.py`` reads who and what there is, ``sqlite_messages.py`` what is known of messages,
+``sqlite_search.py`` keeps and searches names and places.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import attrs
 
-from groupd.domain.base import GROUP, StreamKey
-from groupd.domain.projection import (
-    EVERYBODY,
-    GroupCard,
-    MemberRow,
-    Membership,
-    Numbers,
-    Spoke,
-)
-from groupd.storage.index import EMPTY_CARD, Card, Fold, last_countable
+from groupd.domain.base import ACCOUNT, StreamKey
+from groupd.domain.projection import Change, Chat, Spoke
+from groupd.storage.fold import AccountFold, GroupFold
+from groupd.storage.index import EMPTY_CARD, StoredCard
 from groupd.storage.port import Append
 from groupd.storage.sqlite_file import Row, SqliteFile
-from groupd.storage.sqlite_schema import INDEX_NAMES
+from groupd.storage.sqlite_rows import CARD
+from groupd.storage.sqlite_schema import INDEX_NAMES, INDEX_TABLES
+from groupd.storage.sqlite_search import SqliteSearch
 
-_CARD: Final = "c.name, c.picture, c.owner, c.ref, c.dissolved, c.discoverable"
+_CARD_OF_ID: Final = f"select {CARD} from cards c where c.stream = ?"
+_CARD_OF_STREAM: Final = f"""
+    select {CARD} from streams s join cards c on c.stream = s.id
+    where s.kind = ? and s.tenant = ? and s.key = ?"""
+_HOLDER: Final = """
+    select s.key from cards c join streams s on s.id = c.stream
+    where c.tenant = ? and c.ref = ? and c.dissolved = 0"""
 
-_PUT_CARD: Final = """
-    insert into cards (stream, tenant, name, picture, owner, ref, dissolved, discoverable)
-    values (?, ?, ?, ?, ?, ?, ?, ?)
-    on conflict (stream) do update set
-        name = excluded.name, picture = excluded.picture, owner = excluded.owner,
-        ref = excluded.ref, dissolved = excluded.dissolved, discoverable = excluded.discoverable"""
-_PUT_MEMBER: Final = """
-    insert into members (stream, user, tenant, key, role, name, joined_ms, joined_seq, floor)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    on conflict (stream, user) do update set
-        role = excluded.role, name = excluded.name, joined_ms = excluded.joined_ms,
-        joined_seq = excluded.joined_seq, floor = excluded.floor"""
+# Counting members is for new cards alone: it would take long for a big group.
+_NEW_CARD: Final = """
+    insert into cards (
+        name, picture, owner, ref, dissolved, discoverable, category, description,
+        lat, lon, join_policy, created_ms, direct, stream, tenant, members
+    ) values (
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?14, ?,
+        (select count(*) from members where stream = ?14)
+    )"""
+_SET_CARD: Final = """
+    update cards set
+        name = ?, picture = ?, owner = ?, ref = ?, dissolved = ?, discoverable = ?, category = ?,
+        description = ?, lat = ?, lon = ?, join_policy = ?, created_ms = ?, direct = ?
+    where stream = ?"""
+_COUNT_MEMBERS: Final = "update cards set members = members + ? where stream = ?"
+
 _DROP_MEMBER: Final = "delete from members where stream = ? and user = ?"
+_PUT_MEMBER: Final = """
+    insert into members (
+        stream, user, tenant, key, role, name, joined_ms, joined_seq, floor, nickname,
+        muted_until_ms
+    ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SET_MEMBER: Final = """
+    update members set
+        role = coalesce(?, role), nickname = coalesce(?, nickname),
+        muted_until_ms = coalesce(?, muted_until_ms)
+    where stream = ? and user = ?"""
+_PUT_REQUEST: Final = "insert or ignore into requests (stream, user, tenant) values (?, ?, ?)"
+_DROP_REQUEST: Final = "delete from requests where stream = ? and user = ?"
 _PUT_SPOKE: Final = """
     insert into spoke (stream, user, seq) values (?, ?, ?)
     on conflict (stream, user) do update set seq = excluded.seq"""
 _PUT_MENTION: Final = "insert or ignore into mentions (stream, seq, user) values (?, ?, ?)"
-_ERASE_MENTIONS: Final = "delete from mentions where stream = ? and seq = ?"
+_PUT_REPLY: Final = "insert or ignore into replies (stream, message, seq) values (?, ?, ?)"
+_PUT_EDIT: Final = "insert or ignore into edits (stream, message, seq) values (?, ?, ?)"
+_ERASE: Final = (
+    "delete from mentions where stream = ? and seq = ?",
+    "delete from replies where stream = ? and seq = ?",
+    "delete from edits where stream = ? and seq = ?",
+)
 
-_CARD_OF_STREAM: Final = f"""
-    select {_CARD} from streams s join cards c on c.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ?"""
-_GROUP: Final = f"""
-    select s.key, s.head, {_CARD} from streams s join cards c on c.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ?"""
-_GROUP_OF_REF: Final = f"""
-    select s.key, s.head, {_CARD} from cards c join streams s on s.id = c.stream
-    where c.tenant = ? and c.ref = ? and c.dissolved = 0"""
-_MEMBERSHIP: Final = """
-    select m.key, c.name, c.picture, m.role, m.joined_seq, m.floor, s.head, c.dissolved
-    from members m join cards c on c.stream = m.stream join streams s on s.id = m.stream
-    where m.tenant = ? and m.user = ?"""
-_MEMBERSHIP_IN: Final = f"{_MEMBERSHIP} and m.key = ?"
-_MEMBERSHIPS: Final = f"{_MEMBERSHIP} and m.key > ? and c.dissolved = 0 order by m.key limit ?"
-_MEMBERS: Final = """
-    select m.user, m.name, m.role, m.joined_ms from streams s join members m on m.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ? and m.user > ? order by m.user limit ?"""
-# A cross join keeps its order: strangers in no group then cost nothing.
-_SHARED_NAME: Final = """
-    select theirs.name
-    from members theirs
-    cross join members mine on mine.stream = theirs.stream and mine.user = ?
-    cross join cards c on c.stream = theirs.stream and c.dissolved = 0
-    where theirs.tenant = ? and theirs.user = ?
-    order by theirs.joined_ms desc, theirs.key desc limit 1"""
+_RECALL: Final = "insert or ignore into recalls (stream, message, seq) values (?, ?, ?)"
+_DROP_REACTIONS: Final = "delete from reactions where stream = ? and message = ?"
+_DROP_TALLIES: Final = "delete from tallies where stream = ? and message = ?"
+_UNREACT: Final = """
+    delete from reactions where stream = ? and message = ? and reaction = ? and user = ?"""
+_REACT: Final = """
+    insert or ignore into reactions (stream, message, reaction, user, seq)
+    select ?1, ?2, ?3, ?4, ?5
+    where not exists (select 1 from recalls where stream = ?1 and message = ?2)"""
+_TALLY: Final = """
+    insert into tallies (stream, message, reaction, count) values (?, ?, ?, ?)
+    on conflict (stream, message, reaction) do update set count = count + excluded.count"""
+_DROP_EMPTY_TALLY: Final = """
+    delete from tallies where stream = ? and message = ? and reaction = ? and count = 0"""
 
-_READ_STATE: Final = """
-    select s.id, s.head, max(
-        m.joined_seq,
-        coalesce((select seq from cursors where stream = s.id and user = m.user), 0),
-        coalesce((select seq from spoke where stream = s.id and user = m.user), 0)
-    )
-    from streams s join members m on m.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ? and m.user = ?"""
-_N_AT: Final = "select n from records where stream = ? and seq = ?"
-# ?1 stream, ?2 head, ?3 how far the user has read, ?4 the user. Mentions are sought by user (the
-# primary key): all those that a busy circle made since would be many.
-_COUNTS: Final = f"""
-    select
-        (select n from records where stream = ?1 and seq = ?2),
-        (select n from records where stream = ?1 and seq = ?2 - 1),
-        (select n from records where stream = ?1 and seq = ?3),
-        (
-            select count(distinct m.seq)
-            from mentions m indexed by sqlite_autoindex_mentions_1
-            cross join records r on r.stream = ?1 and r.seq = m.seq
-            where m.stream = ?1 and m.user in (?4, '{EVERYBODY}') and m.seq > ?3 and m.seq <= ?2
-            and r.user <> ?4
-        )"""
+_PUT_PROFILE: Final = """
+    insert or replace into profiles (tenant, user, name, picture, plan, gender, birth_year)
+    values (?, ?, ?, ?, ?, ?, ?)"""
+_CHAT: Final = """
+    select pinned_ms, do_not_disturb, marked_unread, shown from chats
+    where tenant = ? and user = ? and key = ?"""
+_PUT_CHAT: Final = """
+    insert or replace into chats (
+        tenant, user, key, pinned_ms, do_not_disturb, marked_unread, shown
+    ) values (?, ?, ?, ?, ?, ?, ?)"""
+_DROP_CHAT: Final = "delete from chats where tenant = ? and user = ? and key = ?"
+_PUT_BLOCK: Final = "insert or ignore into blocks (tenant, user, other) values (?, ?, ?)"
+_DROP_BLOCK: Final = "delete from blocks where tenant = ? and user = ? and other = ?"
+
+
+def _dump(kind: str, table: str, columns: str, order: str) -> str:
+    return f"""
+        select '{kind}', s.tenant, s.key, {columns} from {table} t join streams s on s.id = t.stream
+        order by s.kind, s.tenant, s.key, {order}"""
+
 
 _DUMPS: Final = (
     f"""
-    select 'card', s.tenant, s.key, {_CARD}
+    select 'card', s.tenant, s.key, {CARD}, c.members
     from cards c join streams s on s.id = c.stream order by s.kind, s.tenant, s.key""",
+    _dump(
+        "member",
+        "members",
+        "user, role, name, joined_ms, joined_seq, floor, nickname, muted_until_ms",
+        "user",
+    ),
+    _dump("request", "requests", "user", "user"),
+    _dump("mention", "mentions", "seq, user", "seq, user"),
+    _dump("spoke", "spoke", "user, seq", "user"),
+    _dump("reply", "replies", "message, t.seq", "message, t.seq"),
+    _dump("edit", "edits", "message, t.seq", "message, t.seq"),
+    _dump("recall", "recalls", "message, t.seq", "message"),
+    _dump("reaction", "reactions", "message, reaction, user, t.seq", "message, reaction, user"),
     """
-    select 'member', s.tenant, s.key, m.user, m.role, m.name, m.joined_ms, m.joined_seq, m.floor
-    from members m join streams s on s.id = m.stream order by s.kind, s.tenant, s.key, m.user""",
+    select 'profile', tenant, user, name, picture, plan, gender, birth_year
+    from profiles order by tenant, user""",
     """
-    select 'mention', s.tenant, s.key, m.seq, m.user
-    from mentions m join streams s on s.id = m.stream
-    order by s.kind, s.tenant, s.key, m.seq, m.user""",
-    """
-    select 'spoke', s.tenant, s.key, p.user, p.seq
-    from spoke p join streams s on s.id = p.stream order by s.kind, s.tenant, s.key, p.user""",
+    select 'chat', tenant, user, key, pinned_ms, do_not_disturb, marked_unread, shown
+    from chats order by tenant, user, key""",
+    "select 'block', tenant, user, other from blocks order by tenant, user, other",
 )
 
 
-def _card(row: Row) -> Card:
-    name, picture, owner, ref, dissolved, discoverable = row
-    return Card(name, picture, owner, ref, bool(dissolved), bool(discoverable))
-
-
-def _membership(row: Row) -> Membership:
-    values = list(row)
-    values[-1] = row[-1] == 1
-    return Membership(*values)
-
-
 class SqliteIndex:
-    """Reads and writes the index tables of a store's file. Writes belong in a transaction."""
+    """Writes the index tables of a store's file. It belongs in a transaction."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
-
-    # --- writing
+        self._search = SqliteSearch(file)
 
     def append(self, stream_id: int, append: Append) -> None:
         """Write what an append changes."""
@@ -136,134 +147,136 @@ class SqliteIndex:
             # Nearly every append: a few posts of one member.
             self._file.execute(_PUT_SPOKE, (stream_id, changes[0].user, changes[0].seq))
         elif changes:
-            fold = Fold()
-            fold.add(changes)
-            self.write(stream_id, append.stream, fold)
+            self.apply(stream_id, append.stream, changes)
         if append.erase:
-            self._file.execute_many(_ERASE_MENTIONS, [(stream_id, seq) for seq in append.erase])
+            bindings = [(stream_id, seq) for seq in append.erase]
+            for sql in _ERASE:
+                self._file.execute_many(sql, bindings)
 
-    def write(self, stream_id: int, stream: StreamKey, fold: Fold) -> None:
-        """Write changes of one stream."""
-        execute_many = self._file.execute_many
-        if fold.card is not None:
-            card = attrs.evolve(self.card(stream) or EMPTY_CARD, **fold.card)
-            self._file.execute(
-                _PUT_CARD,
-                (
-                    *(stream_id, stream.tenant, card.name, card.picture, card.owner, card.ref),
-                    *(card.dissolved, card.discoverable),
-                ),
-            )
-        if fold.members:
-            gone = [(stream_id, user) for user, row in fold.members.items() if row is None]
-            execute_many(_DROP_MEMBER, gone)
-            execute_many(
-                _PUT_MEMBER,
-                [
-                    (
-                        *(stream_id, user, stream.tenant, stream.key, row.role, row.name),
-                        *(row.joined_ms, row.joined_seq, row.floor),
-                    )
-                    for user, row in fold.members.items()
-                    if row is not None
-                ],
-            )
-        if fold.spoke:
-            execute_many(_PUT_SPOKE, [(stream_id, *item) for item in fold.spoke.items()])
-        if fold.mentions:
-            execute_many(_PUT_MENTION, [(stream_id, *mention) for mention in fold.mentions])
+    def apply(self, stream_id: int, stream: StreamKey, changes: Iterable[Change]) -> None:
+        """Write changes of one stream, in their order."""
+        if stream.kind == ACCOUNT:
+            account = AccountFold()
+            account.add(changes)
+            self._write_account(stream.tenant, stream.key, account)
+        else:
+            group = GroupFold()
+            group.add(changes)
+            self._write_group(stream_id, stream, group)
 
     def clear(self) -> None:
-        """Empty the index."""
+        """Throw the index away and begin a new one, in the tables of this format."""
         for name in INDEX_NAMES:
-            self._file.execute(f"delete from {name}")
+            self._file.execute(f"drop table if exists {name}")
+        for sql in INDEX_TABLES:
+            self._file.execute(sql)
+
+    # --- groups
+
+    def _write_group(self, stream_id: int, stream: StreamKey, fold: GroupFold) -> None:
+        execute_many = self._file.execute_many
+        grown = self._write_members(stream_id, stream, fold)
+        if fold.card is not None:
+            self._write_card(stream_id, stream, fold.card, grown)
+        elif grown:
+            self._file.execute(_COUNT_MEMBERS, (grown, stream_id))
+        for user, waits in fold.requests.items():
+            if waits:
+                self._file.execute(_PUT_REQUEST, (stream_id, user, stream.tenant))
+            else:
+                self._file.execute(_DROP_REQUEST, (stream_id, user))
+        for sql, rows in (
+            (_PUT_SPOKE, fold.spoke.items()),
+            (_PUT_MENTION, fold.mentions),
+            (_PUT_REPLY, fold.replies),
+            (_PUT_EDIT, fold.edits),
+        ):
+            if rows:
+                execute_many(sql, [(stream_id, *row) for row in rows])
+        if fold.unreacted or fold.reacted:
+            self._write_reactions(stream_id, fold)
+        if fold.recalls:
+            messages = [(stream_id, message) for message in fold.recalls]
+            execute_many(_RECALL, [(stream_id, *recall) for recall in fold.recalls.items()])
+            execute_many(_DROP_REACTIONS, messages)
+            execute_many(_DROP_TALLIES, messages)
+
+    def _write_members(self, stream_id: int, stream: StreamKey, fold: GroupFold) -> int:
+        """Write the members' rows; give by how many they have grown."""
+        grown = 0
+        if fold.members:
+            users = [(stream_id, user) for user in fold.members]
+            rows = [
+                (
+                    *(stream_id, user, stream.tenant, stream.key, row.role, row.name),
+                    *(row.joined_ms, row.joined_seq, row.floor, row.nickname, row.muted_until_ms),
+                )
+                for user, row in fold.members.items()
+                if row is not None
+            ]
+            grown = len(rows) - self._file.execute_many(_DROP_MEMBER, users)
+            self._file.execute_many(_PUT_MEMBER, rows)
+        for user, values in fold.set_members.items():
+            fields = (values.get(name) for name in ("role", "nickname", "muted_until_ms"))
+            self._file.execute(_SET_MEMBER, (*fields, stream_id, user))
+        return grown
+
+    def _write_card(
+        self, stream_id: int, stream: StreamKey, values: dict[str, Any], grown: int
+    ) -> None:
+        row = self._file.row(_CARD_OF_ID, (stream_id,))
+        before = StoredCard.of_row(row) if row is not None else EMPTY_CARD
+        after = attrs.evolve(before, **values)
+        if row is None:
+            self._file.execute(_NEW_CARD, (*after.row(), stream_id, stream.tenant))
+        else:
+            self._file.execute(_SET_CARD, (*after.row(), stream_id))
+            if grown:
+                self._file.execute(_COUNT_MEMBERS, (grown, stream_id))
+        self._search.put(stream_id, stream.tenant, before, after)
+
+    def _write_reactions(self, stream_id: int, fold: GroupFold) -> None:
+        execute_many = self._file.execute_many
+        for message, reaction, user in fold.unreacted:
+            if execute_many(_UNREACT, [(stream_id, message, reaction, user)]):
+                self._file.execute(_TALLY, (stream_id, message, reaction, -1))
+        for message, to_it in fold.reacted.items():
+            for (reaction, user), seq in to_it.items():
+                if execute_many(_REACT, [(stream_id, message, reaction, user, seq)]):
+                    self._file.execute(_TALLY, (stream_id, message, reaction, 1))
+        gone = [(stream_id, message, reaction) for message, reaction, _user in fold.unreacted]
+        execute_many(_DROP_EMPTY_TALLY, gone)
+
+    # --- accounts
+
+    def _write_account(self, tenant: str, user: str, fold: AccountFold) -> None:
+        if fold.profile is not None:
+            self._file.execute(_PUT_PROFILE, (tenant, user, *attrs.astuple(fold.profile)))
+        for key in fold.dropped_chats:
+            self._file.execute(_DROP_CHAT, (tenant, user, key))
+        for key, values in fold.chats.items():
+            row = self._file.row(_CHAT, (tenant, user, key))
+            chat = attrs.evolve(Chat(*row) if row is not None else Chat(), **values)
+            self._file.execute(_PUT_CHAT, (tenant, user, key, *attrs.astuple(chat)))
+        for other, blocked in fold.blocks.items():
+            self._file.execute(_PUT_BLOCK if blocked else _DROP_BLOCK, (tenant, user, other))
 
     # --- claims
 
-    def card(self, stream: StreamKey) -> Card | None:
+    def card(self, stream: StreamKey) -> StoredCard | None:
         """Give a group's card as it is stored."""
         row = self._file.row(_CARD_OF_STREAM, stream)
-        return _card(row) if row is not None else None
+        return StoredCard.of_row(row) if row is not None else None
 
     def holder(self, tenant: str, ref: str) -> str | None:
         """Give the live group that has this ``ref``."""
-        row = self._file.row(_GROUP_OF_REF, (tenant, ref))
+        row = self._file.row(_HOLDER, (tenant, ref))
         return row[0] if row is not None else None
 
-    # --- reading
+    # --- all of it
 
-    def group(self, tenant: str, group: str) -> GroupCard | None:
-        """Give a group's card."""
-        row = self._file.row(_GROUP, (GROUP, tenant, group))
-        return _card(row[2:]).of(row[0], row[1]) if row is not None else None
-
-    def group_of_ref(self, tenant: str, ref: str) -> GroupCard | None:
-        """Give the live group that has this ``ref``."""
-        row = self._file.row(_GROUP_OF_REF, (tenant, ref))
-        return _card(row[2:]).of(row[0], row[1]) if row is not None else None
-
-    def membership(self, tenant: str, user: str, group: str) -> Membership | None:
-        """Give one user's place in one group."""
-        row = self._file.row(_MEMBERSHIP_IN, (tenant, user, group))
-        return _membership(row) if row is not None else None
-
-    def memberships(self, tenant: str, user: str, after: str, limit: int) -> Sequence[Membership]:
-        """List a user's live groups, by group."""
-        rows = self._file.rows(_MEMBERSHIPS, (tenant, user, after, limit))
-        return [_membership(row) for row in rows]
-
-    def numbers(self, tenant: str, user: str, upto: Mapping[str, int]) -> Mapping[str, Numbers]:
-        """Give what is new to a user in each of the groups."""
-        numbers = {}
-        for group, head in upto.items():
-            row = self._file.row(_READ_STATE, (GROUP, tenant, group, user))
-            if row is not None:
-                stream_id, stored_head, read = row
-                numbers[group] = self._numbers(
-                    stream_id, user, read=read, upto=min(head, stored_head)
-                )
-        return numbers
-
-    def _numbers(self, stream_id: int, user: str, *, read: int, upto: int) -> Numbers:
-        read = min(read, upto)
-        row = self._file.row(_COUNTS, (stream_id, upto, read, user))
-        assert row is not None
-        known = {upto: row[0] or 0, upto - 1: row[1] or 0, read: row[2] or 0}
-
-        def n_at(seq: int) -> int:
-            if seq not in known:
-                found = self._file.row(_N_AT, (stream_id, seq))
-                known[seq] = found[0] if found is not None else 0
-            return known[seq]
-
-        return Numbers(
-            read=read,
-            unread=n_at(upto) - n_at(read),
-            mentions=row[3],
-            last_seq=last_countable(n_at, upto),
-        )
-
-    def members(self, tenant: str, group: str, after: str, limit: int) -> Sequence[MemberRow]:
-        """List a group's members by user id."""
-        rows = self._file.rows(_MEMBERS, (GROUP, tenant, group, after, limit))
-        return [MemberRow(*row) for row in rows]
-
-    def acquainted(self, tenant: str, user: str, users: Sequence[str]) -> Sequence[MemberRow]:
-        """Give those of ``users`` that share a live group with ``user``, or are that user."""
-        found = []
-        for other in sorted(set(users)):
-            row = self._file.row(_SHARED_NAME, (user, tenant, other))
-            if row is not None:
-                found.append(MemberRow(other, row[0], 0, 0))
-            elif other == user:
-                found.append(MemberRow(other, "", 0, 0))
-        return found
-
-    def dump(self) -> Iterator[tuple[object, ...]]:
+    def dump(self) -> Iterator[Row]:
         """Give all rows in the form and order of ``Store.dump_index``."""
         for sql in _DUMPS:
-            for row in self._file.rows(sql):
-                if row[0] == "card":
-                    yield (*row[:-2], bool(row[-2]), bool(row[-1]))
-                else:
-                    yield row
+            yield from self._file.rows(sql)
+        yield from self._search.dump()

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from groupd.domain.base import GROUP, Record, StreamKey
+from groupd.domain.base import ACCOUNT, GROUP, Record, StreamKey
 from groupd.domain.projection import Change
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.port import Head, Problem, Store
@@ -19,6 +19,9 @@ from groupd.wire.codec import GENESIS, chain_hash, decode_entries, inner_hash
 
 SLICE: Final = 1_000
 """Records that are checked in one go."""
+
+_OF_ACCOUNTS: Final = ("profile", "chat", "block")
+"""Rows of the index whose key is a user."""
 
 
 @attrs.frozen
@@ -140,8 +143,9 @@ def verify_index(
 
 
 def _index_problem(row: tuple[object, ...], what: str) -> Problem:
-    row_kind, tenant, group, *rest = row
-    return Problem(StreamKey(GROUP, str(tenant), str(group)), 0, f"{row_kind} {rest} {what}")
+    row_kind, tenant, key, *rest = row
+    kind = ACCOUNT if row_kind in _OF_ACCOUNTS else GROUP
+    return Problem(StreamKey(kind, str(tenant), str(key)), 0, f"{row_kind} {rest} {what}")
 
 
 def all_streams(store: Store) -> Iterator[StreamKey]:

@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from groupd.domain.base import ACCOUNT, GROUP, StreamKey
-from groupd.domain.projection import (
-    Mention,
-    PutCard,
-)
+from groupd.domain.projection import Mention, Near, PutCard, PutProfile
 from groupd.errors import GroupdError, LogUnavailable
 from groupd.storage.port import (
     AdvanceCursor,
@@ -119,11 +116,11 @@ def _check_two_streams_are_atomic(store: Store) -> None:
     outcome = outcome_of(store, joined(append(ANN, 1, after=1), append(HALL, 1)))
     assert is_conflict(outcome), "an append to two streams fails when either has moved on"
     assert head_of(store, ANN) == 1, "and then nothing of it is written, on either stream"
-    first = append(ANN, 1, after=1, changes=[PutCard({"ref": "a"})])
+    first = append(HALL, 1, after=1, changes=[PutCard({"ref": "a"})])
     second = append(YARD, 1, changes=[PutCard({"ref": "a"})])
     outcome = outcome_of(store, joined(first, second))
     assert is_conflict(outcome), "two appends of one write cannot both take a ref"
-    assert head_of(store, ANN) == 1, "and then nothing of it is written"
+    assert head_of(store, HALL) == 1, "and then nothing of it is written"
     assert store.head(YARD) is None, "and no stream is founded"
 
 
@@ -293,10 +290,11 @@ def _check_closing(store: Store) -> None:
 
 
 def _check_reopening(store: Store, reopen: Reopen) -> None:
+    card = {"ref": "a", "name": "Hall", "discoverable": True, "location": {"lat": 1.0, "lon": 2.0}}
     do(
         store,
-        append(HALL, 5, changes=[PutCard({"ref": "a"}), member("ann")], deadline_ms=70),
-        append(ANN, 2, followed=True),
+        append(HALL, 5, changes=[PutCard(card), member("ann")], deadline_ms=70),
+        append(ANN, 2, followed=True, changes=[PutProfile("Ann", "", "", "", None)]),
         append(HALL, 1, after=5, erase=[3]),
         PutSnapshot(HALL, 4, 1, b"state"),
         AdvanceCursor(HALL, "ann", 2),
@@ -317,6 +315,17 @@ def _check_reopening(store: Store, reopen: Reopen) -> None:
             store.followed(0, 10),
             store.group_of_ref(TENANT, "a"),
             list(store.dump_index()),
+            store.index_is_stale,
+            list(
+                store.search(
+                    TENANT,
+                    query="hall",
+                    category="",
+                    near=Near(1.0, 2.0, 9),
+                    after=None,
+                    limit=9,
+                )
+            ),
         ]
 
     before = content(store)
