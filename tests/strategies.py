@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from groupd.config import CONTENT
 from groupd.domain.base import GROUP, Command, Event, Request
+from groupd.domain.cards import CARDS
 from groupd.domain.catalog import EVENTS, REQUESTS
 from groupd.domain.fields import INT_MAX
 from groupd.domain.group.messages import Post
-from groupd.domain.group.state import SETTINGS
+from groupd.domain.group.parts import SETTINGS
 from groupd.domain.links import CODE_LENGTH, GROUP_ID_LENGTH
 
 NOW_MS: Final = 1_750_000_000_000
@@ -115,14 +116,69 @@ def junk() -> st.SearchStrategy[Any]:
     )
 
 
+URLS: Final = ("https://example.com/a?b=1#c", "http://[::1]/", "kwai://live/7", "tel:+8610")
+
+IN_CARDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
+    "title": words(min_chars=1, max_chars=40),
+    "text": words(min_chars=0, max_chars=40, more=("\n",)),
+    "url": st.sampled_from(URLS),
+    "count": st.one_of(st.integers(0, 3), st.integers(0, INT_MAX)),
+    "currency": st.sampled_from(("CNY", "JPY", "USD")),
+    "latitude": st.one_of(st.floats(-90, 90), st.integers(-90, 90)),
+    "longitude": st.one_of(st.floats(-180, 180), st.integers(-180, 180)),
+}
+"""Type of a card's field -> what a client may send for it."""
+
+
+@cache
 def cards() -> st.SearchStrategy[dict[str, Any]]:
-    kinds = st.sampled_from(("goods", "live", "视频"))
-    return st.builds(lambda card, kind: {**card, "type": kind}, maps(values()), kinds)
+    """Give cards of known types, also with fields of a newer client, and of unknown types."""
+    known = [
+        st.fixed_dictionaries(
+            {
+                "type": st.just(kind),
+                **{name: IN_CARDS[part.type] for name, part in parts.items() if part.required},
+            },
+            optional={
+                name: IN_CARDS[part.type] for name, part in parts.items() if not part.required
+            },
+        )
+        for kind, parts in CARDS.items()
+    ]
+    unknown = st.fixed_dictionaries({"type": st.sampled_from(("poll", "视频"))})
+    return st.builds(
+        lambda more, card: {**more, **card}, maps(values()), st.one_of(*known, unknown)
+    )
 
 
 def places() -> st.SearchStrategy[dict[str, float]]:
     return st.fixed_dictionaries(
         {"lat": st.floats(-90, 90), "lon": st.one_of(st.floats(-180, 180), st.integers(-180, 180))}
+    )
+
+
+def circles() -> st.SearchStrategy[dict[str, float]]:
+    """Give circles on the map as a client sends them."""
+    return st.builds(
+        lambda place, radius_m: {**place, "radius_m": radius_m},
+        places(),
+        st.integers(1, CONTENT.radius_max_m),
+    )
+
+
+def conditions() -> st.SearchStrategy[dict[str, Any]]:
+    """Give entry conditions as a client may set them."""
+    leaves = st.one_of(
+        st.fixed_dictionaries({"claim": st.just("level"), "at_least": st.integers(0, 5)}),
+        st.fixed_dictionaries({"claim": st.just("follows"), "has": st.sampled_from("ab")}),
+        st.fixed_dictionaries({"claim": st.just("plan"), "is": st.just("ordinary")}),
+    )
+    some = st.lists(leaves, min_size=1, max_size=3)
+    return st.one_of(
+        st.just({}),
+        leaves,
+        st.builds(lambda parts: {"all": parts, "label": "粉丝"}, some),
+        st.builds(lambda parts, leaf: {"any": [{"not": leaf}, *parts]}, some, leaves),
     )
 
 
@@ -173,16 +229,23 @@ BY_SHOWN_TYPE: Final[Mapping[str, Callable[[Schema], st.SearchStrategy[Any]]]] =
     "map": lambda m: maps(values()),
     "card": lambda m: cards(),
     "location": lambda m: places(),
+    "condition": lambda m: conditions(),
+    "circle": lambda m: circles(),
+    "number": lambda m: st.one_of(
+        st.integers(m["min"], m["max"]), st.floats(m["min"], m["max"], allow_nan=False)
+    ),
     "time_zone": lambda m: st.sampled_from(("UTC", "Asia/Shanghai", "America/New_York")),
     "map[group, seq]": lambda m: st.dictionaries(group_ids(), st.integers(0, 99), max_size=3),
     "list[string]": lambda m: st.lists(names(9), min_size=3, max_size=3),
+    "list[seq]": lambda m: st.lists(st.integers(1, 40), min_size=1, max_size=5),
 }
 """``metadata["type"]`` of a field -> what a client may send for it."""
 
 BY_FIELD: Final[Mapping[tuple[str, str], st.SearchStrategy[Any]]] = {
-    ("share_link", "approval"): st.just(False),
     ("share_link", "uses_max"): st.integers(1, 3),
     ("share_link", "expires_in_ms"): st.sampled_from((1, 1_000, HOUR_MS)),
+    ("react", "reaction"): st.sampled_from(("👍", "like")),
+    ("unreact", "reaction"): st.sampled_from(("👍", "like")),
 }
 """What of a field's type its check does not take yet, or what makes for better meetings."""
 
@@ -201,14 +264,17 @@ def params_of(
             shown = field.metadata["type"]
             assert shown in BY_SHOWN_TYPE, f"strategies.py has no line for fields of type {shown}"
             strategy = BY_SHOWN_TYPE[shown](field.metadata)
-        (required if field.default is attrs.NOTHING else optional)[field.name] = strategy
+        (required if field.default is attrs.NOTHING else optional)[field.alias] = strategy
     return st.fixed_dictionaries(required, optional=optional)
 
 
 def is_consistent(method: str, params: Mapping[str, Any]) -> bool:
     """Say whether parameters that are right each for itself are so together."""
-    if method == "post":
+    if method in ("post", "edit"):
         return bool(params.get("text")) or "card" in params
+    if method == "search":
+        named = (str(params.get(name, "")).strip() for name in ("query", "category"))
+        return "near" in params or any(named)
     return method != "history" or not {"after", "before"} <= params.keys()
 
 
@@ -270,12 +336,15 @@ def changes() -> st.SearchStrategy[dict[str, Any]]:
 def events(cls: type[Event]) -> st.SearchStrategy[Event]:
     """Give events of one class."""
     hints = typing.get_type_hints(cls)
-    special = {
+    special: dict[str, st.SearchStrategy[Any]] = {
         "changes": changes(),
         "role": st.sampled_from(("member", "admin", "owner", "of a later version")),
         "history": st.sampled_from(("all", "joined", "of a later version")),
         "member": st.one_of(st.just(""), users()),
     }
+    if cls.kind == "recalled":
+        # Only what a command has made erases: anything else may be what the state depends on.
+        special |= {"message": st.just(0), "edits": st.just(())}
     drawn = {}
     for field in attrs.fields(cls):  # type: ignore[arg-type]
         known = special.get(field.name)
@@ -310,7 +379,10 @@ def steps(code: st.SearchStrategy[str]) -> st.SearchStrategy[Step]:
         cls.method: requests(cls, code=code, seq=seq, reply_to=seq) for cls in group_commands()
     }
     # What builds a group up comes more often, and what ends it seldom.
-    often = [by_method[method] for method in ("join", "post", "announce", "pin", "acknowledge")]
+    often = [
+        by_method[method]
+        for method in ("join", "post", "announce", "pin", "acknowledge", "react", "recall")
+    ]
     kinds = [by_method[method] for method in by_method if method != "dissolve"]
     plain = st.builds(Post, text=texts())
     commands = st.one_of(*kinds, *kinds, *often, *often, plain, plain, by_method["dissolve"])

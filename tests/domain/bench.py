@@ -30,6 +30,7 @@ from groupd.domain.base import (
     Identity,
     LiveQuery,
     Needs,
+    Person,
     Receipt,
     Record,
     Role,
@@ -41,7 +42,7 @@ from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.domain.group.membership import Joined
 from groupd.domain.group.state import Group
 from groupd.domain.links import LinkKeys
-from groupd.domain.projection import GroupCard
+from groupd.domain.projection import Chat, GroupCard, Holdings, Membership
 from groupd.domain.stream import Stream
 from groupd.errors import Rejected
 from groupd.wire import codec
@@ -109,6 +110,8 @@ class Book:
         )
         state.apply(record, event)
         self.records.append(record)
+        for gone in event.erases():
+            self.records[gone - 1] = erased(self.records[gone - 1])
         return record
 
     def event(self, seq: int = -1) -> Event:
@@ -161,6 +164,7 @@ class World:
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = attrs.field(factory=lambda: dict(PLANS))
     categories: tuple[str, ...] = ()
+    owner_leaves: str = "refused"
     now_ms: int = NOW_MS
     books: dict[StreamKey, Book] = attrs.field(factory=dict)
     ids_made: int = 0
@@ -199,7 +203,7 @@ class World:
         """Do what the engine does with a command: remembered? allowed? decide, write, answer."""
         caller = Identity(caller) if isinstance(caller, str) else caller
         book = self.book(command.address(group, caller))
-        context = self.context(book, caller, command.needs(book.state), request_id)
+        context = self.context(book, caller, command.needs(book.state, caller), request_id)
         request_hash = b""
         if request_id:
             request_hash = codec.request_hash(command)
@@ -249,7 +253,7 @@ class World:
         """Put a question to the live state of a stream."""
         caller = Identity(caller) if isinstance(caller, str) else caller
         book = self.book(query.address(group, caller))
-        context = self.context(book, caller, Needs(), "")
+        context = self.context(book, caller, query.needs(book.state, caller), "")
         book.state.guard(query, context)
         return checked(query, query.ask(book.state, context))
 
@@ -258,24 +262,88 @@ class World:
             stream=book.stream,
             caller=caller,
             now_ms=self.now_ms,
-            rules=Rules(self.limits, self.plans, "ordinary", self.categories),
+            rules=Rules(
+                self.limits,
+                self.plans,
+                "ordinary",
+                self.categories,
+                owner_leaves=self.owner_leaves,
+            ),
             links=KEYS,
             new_group=self.new_group,
             fetched=self.fetch(book, needs),
             request_id=request_id,
+            holdings=self.holdings(caller.user),
         )
 
     def fetch(self, book: Book, needs: Needs) -> Fetched:
-        cards = [self.card(found) for found in self.books.values() if found.stream.kind == GROUP]
-        records = [book.records[seq - 1] for seq in needs.messages if seq <= len(book.records)]
+        cards = [self.card(found) for found in self._groups()]
+        known = self.messages(book, {user for _seq, user in needs.reactions})
         return Fetched(
-            messages={
-                record.seq: Card(record.user, record.time_ms, record.kind, record.body is None)
-                for record in records
-            },
+            messages={seq: known.messages[seq] for seq in needs.messages if seq in known.messages},
+            reactions={pair: known.reactions.get(pair, {}) for pair in needs.reactions},
             groups={card.group: card for card in cards if card.group in needs.groups},
             refs={card.ref: card for card in cards if card.ref in needs.refs and card.ref},
+            users={
+                user: Person(self.account(user).profile, self.holdings(user))
+                for user in needs.users
+            },
+            memberships={pair: self.membership(*pair) for pair in needs.memberships},
+            blocks={
+                pair: sorted(
+                    user
+                    for user, other in (pair, pair[::-1])
+                    if other in self.account(user).blocked
+                )
+                for pair in needs.blocks
+            },
         )
+
+    def messages(self, book: Book, users: Collection[str] = ()) -> Fetched:
+        """Give what there is to know of all messages of a group, and of the users' reactions."""
+        known = Fetched()
+        for record in book.records:
+            event = book.event(record.seq)
+            known.messages[record.seq] = Card(record.user, record.time_ms, record.kind)
+            known.reactions |= {(record.seq, user): {} for user in users}
+            if event.touches:
+                event.touch(known, record)
+        return known
+
+    def holdings(self, user: str) -> Holdings:
+        """Give what a user owns and is in."""
+        live = {
+            book.stream.key: state
+            for book in self._groups()
+            if isinstance(state := book.state, Group) and not state.dissolved and not state.direct
+        }
+        return Holdings(
+            owned=sorted(group for group, state in live.items() if state.owner == user),
+            joined=sum(user in state.members or user in state.requests for state in live.values()),
+        )
+
+    def membership(self, group: str, user: str) -> Membership | None:
+        """Give a user's place in a group."""
+        book = self.books.get(StreamKey(GROUP, "", group))
+        if book is None or not isinstance(book.state, Group) or user not in book.state.members:
+            return None
+        state, member = book.state, book.state.members[user]
+        return Membership(
+            group=group,
+            name=state.settings.name,
+            picture=state.settings.picture,
+            role=member.role,
+            joined_seq=member.joined_seq,
+            floor=member.floor,
+            head=state.seq,
+            dissolved=state.dissolved,
+            direct=bool(state.direct),
+            muted_until_ms=member.muted_until_ms,
+            chat=self.account(user).chats.get(group, Chat()),
+        )
+
+    def _groups(self) -> list[Book]:
+        return [book for book in self.books.values() if book.stream.kind == GROUP]
 
     def card(self, book: Book) -> GroupCard:
         state = book.state
@@ -289,6 +357,13 @@ class World:
             dissolved=state.dissolved,
             discoverable=state.settings.discoverable,
             head=state.seq,
+            category=state.settings.category,
+            description=state.settings.description,
+            location=state.settings.location,
+            join_policy=state.settings.join_policy,
+            created_ms=state.created_ms,
+            direct=bool(state.direct),
+            members=len(state.members),
         )
 
     # --- what else happens in a server
@@ -307,13 +382,10 @@ class World:
             if stream.kind != GROUP:
                 continue
             record, event = self.books[stream].records[seq - 1], self.books[stream].event(seq)
-            heard = heard_by(event, record)
-            if heard is None:
-                continue
-            user, kind = heard
-            for hearer in Table(self, stream.key).state.members if user is None else (user,):
-                news = kind(group=stream.key, at=seq, by=record.user)
-                self.act(hearer, Hear(news))
+            for user, make in heard_by(event, record):
+                news = make(group=stream.key, at=seq, by=record.user)
+                for hearer in Table(self, stream.key).state.members if user is None else (user,):
+                    self.act(hearer, Hear(news, hearer))
 
 
 def checked(request: Command | LiveQuery, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from groupd.config import CONTENT, Plan
 from groupd.domain.base import Audience
 from groupd.domain.group.board import (
+    ANNOUNCEMENTS_KEPT,
     Acknowledge,
     Acknowledged,
     Announce,
@@ -60,6 +61,16 @@ def test_of_earlier_announcements_the_newest_hundred_are_kept(table: Table) -> N
     seqs = [announced(table) for _ in range(CONTENT.announcements_kept_max + 5)]
     assert table.state.announcements == seqs[4:-1]
     assert len(table.state.announcements) == CONTENT.announcements_kept_max
+
+
+def test_how_many_are_kept_is_what_the_contract_says() -> None:
+    assert CONTENT.announcements_kept_max == ANNOUNCEMENTS_KEPT
+
+
+def test_how_many_are_kept_does_not_depend_on_what_an_earlier_version_wrote(table: Table) -> None:
+    first = announced(table)
+    table.happen(Announced("二", dropped=1), "olga")
+    assert table.state.announcements == [first]
 
 
 def test_strangers_list_no_announcements(table: Table) -> None:

@@ -10,7 +10,9 @@ from groupd.domain.account.hearing import HasDissolved
 from groupd.domain.base import ACCOUNT, GROUP, Identity, Role, StreamKey
 from groupd.domain.group.info import Info
 from groupd.domain.group.membership import Joined
+from groupd.domain.group.roles import AcceptTransfer, Transfer
 from groupd.domain.group.settings import Created, Dissolve
+from groupd.domain.policy import Explain
 from groupd.errors import Rejected
 from tests.domain.bench import World, outcome
 
@@ -64,6 +66,8 @@ def test_all_settings_arrive_in_the_group(world: World) -> None:
         time_zone="Asia/Shanghai",
         ref="shop-7",
         data={"tags": ["a", 1]},
+        conditions={"claim": "follows", "has": "ann", "label": "粉丝"},
+        public_stats=True,
     )
     shown = table.act("ann", Info())
     assert shown["name"] == "徒步"
@@ -78,8 +82,11 @@ def test_all_settings_arrive_in_the_group(world: World) -> None:
         "history": "joined",
         "time_zone": "Asia/Shanghai",
         "data": {"tags": ["a", 1]},
+        "conditions": {"claim": "follows", "has": "ann", "label": "粉丝"},
+        "public_stats": True,
         "ref": "shop-7",
     }
+    assert shown["condition"] == "粉丝"
 
 
 def test_what_is_not_given_has_the_published_defaults(world: World) -> None:
@@ -91,6 +98,8 @@ def test_what_is_not_given_has_the_published_defaults(world: World) -> None:
         "history": "all",
         "time_zone": "UTC",
         "data": {},
+        "conditions": {},
+        "public_stats": False,
     }
 
 
@@ -199,6 +208,48 @@ def test_a_group_is_not_founded_with_more_members_than_the_plan_has_room_for(wor
     error = refusal(world, "ann", Create("群", members=["bob", "cem", "dora"]))
     assert (error.code, error.details) == ("group_full", {"limit": 3})
     assert len(world.found("ann", members=["bob", "cem"]).state.members) == 3
+
+
+def test_a_group_that_was_handed_over_counts_before_either_account_has_heard(world: World) -> None:
+    tables = [world.found("ann") for _ in range(4)]
+    mine = world.found("bob", members=["ann"])
+    tables[0].admit("bob")
+    tables[0].act("ann", Transfer("bob"))
+    tables[0].act("bob", AcceptTransfer())
+    # Bob's account knows of one group, and the index of two.
+    assert list(world.account("bob").owned) == [mine.group]
+    for _ in range(2):
+        world.found("bob")
+    assert refusal(world, "bob", Create("群")).details["used"] == 4
+    world.found("ann")
+    assert refusal(world, "ann", Create("群")).details["used"] == 4
+    before = world.groups_made
+    world.spread()
+    assert refusal(world, "bob", Create("群")).details["used"] == 4
+    assert refusal(world, "ann", Create("群")).details["used"] == 4
+    assert world.groups_made == before
+
+
+def test_founding_takes_a_place_among_the_groups_that_one_is_in(world: World) -> None:
+    world.plans = {"ordinary": Plan(groups_joined_max=2)}
+    world.found("bob", members=["ann"])
+    table = world.found("ann")
+    error = refusal(world, "ann", Create("群"))
+    assert error.details == {"quota": "groups_joined", "limit": 2, "used": 2}
+    table.act("ann", Dissolve())
+    world.found("ann")
+
+
+def test_the_rules_of_founding_are_shown_with_their_values(world: World) -> None:
+    for _ in range(4):
+        world.found("ann")
+    shown = world.ask(Identity("ann", plan="kuaishou"), Explain("create"))
+    rules = {rule["rule"]: rule for rule in shown["rules"]}
+    assert list(rules) == ["ref_free", "founders_min", "groups_owned_max", "groups_joined_max"]
+    assert not shown["allowed"]
+    assert [rule["verdict"] for rule in rules.values()] == ["holds", "refuses", "refuses", "holds"]
+    assert rules["groups_owned_max"]["value"] == 4
+    assert rules["founders_min"]["reason"] == "founders_min"
 
 
 # --- ref

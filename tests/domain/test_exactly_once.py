@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import ItemsView, Iterator
 from typing import Any
 
 import attrs
@@ -116,8 +118,8 @@ def test_a_retry_after_joining_leaving_and_a_restart_gets_the_first_answer(table
 
 def test_a_retry_with_its_map_in_another_order_is_the_same_request(table: Table) -> None:
     request_id = table.world.new_id()
-    card: dict[str, Any] = {"type": "goods", "a": 1, "b": {"c": 1, "d": [{"e": 1, "f": 2}]}}
-    other = {"b": {"d": [{"f": 2, "e": 1}], "c": 1}, "a": 1, "type": "goods"}
+    card: dict[str, Any] = {"type": "poll", "a": 1, "b": {"c": 1, "d": [{"e": 1, "f": 2}]}}
+    other = {"b": {"d": [{"f": 2, "e": 1}], "c": 1}, "a": 1, "type": "poll"}
     first = table.act("mia", Post(card=card), request_id)
     assert table.act("mia", Post(card=other), request_id) == first
     other["a"] = True
@@ -140,6 +142,52 @@ def test_a_retry_after_the_content_was_erased_and_a_restart_gets_the_first_answe
     book.records[-1] = erased(book.records[-1])
     book.state = book.replayed()
     assert table.act("mia", Post(text="hi"), request_id) == first
+
+
+def remembering(count: int) -> RequestMemory:
+    memory = RequestMemory()
+    for number in range(1, count + 1):
+        memory.remember("ann", uuid7(NOW_MS, number), Receipt(HASH, 2 * number, NOW_MS, None))
+    return memory
+
+
+@given(st.integers(0, 6), st.lists(st.integers(0, 15), max_size=4))
+def test_erasing_takes_the_hashes_of_those_records_and_nothing_else(
+    count: int, seqs: list[int]
+) -> None:
+    memory, before = remembering(count), remembering(count)
+    memory.erase(seqs)
+    assert list(memory.receipts) == list(before.receipts)
+    for key, receipt in memory.receipts.items():
+        was = before.receipts[key]
+        assert receipt == (was._replace(request_hash=b"") if was.seq in seqs else was)
+
+
+class Counting(OrderedDict[Any, Any]):
+    """Counts what is looked at from the newest on."""
+
+    looked_at = 0
+
+    def items(self) -> Any:
+        return CountingItems(self)
+
+
+class CountingItems(ItemsView[Any, Any]):
+    def __reversed__(self) -> Iterator[Any]:
+        memory: Any = self._mapping  # type: ignore[attr-defined]
+        for key in reversed(memory):
+            memory.looked_at += 1
+            yield key, memory[key]
+
+
+@pytest.mark.parametrize(("seq", "looked_at"), [(2_000, 2), (1_990, 7), (1, 0)])
+def test_erasing_what_was_said_just_now_looks_at_few_and_what_is_forgotten_at_none(
+    seq: int, looked_at: int
+) -> None:
+    memory = remembering(1_000)
+    counting = memory.receipts = Counting(memory.receipts)
+    memory.erase((seq,))
+    assert counting.looked_at == looked_at
 
 
 # --- the window

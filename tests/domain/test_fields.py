@@ -87,7 +87,7 @@ def test_no_value_of_a_parameter_ends_in_anything_but_a_request_or_a_refusal(
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.method)
 def test_a_missing_parameter_is_named(cls: type[Request]) -> None:
-    required = [f.name for f in attrs.fields(cls) if f.default is attrs.NOTHING]  # type: ignore[arg-type]
+    required = [f.alias for f in attrs.fields(cls) if f.default is attrs.NOTHING]  # type: ignore[arg-type]
     for params in ({}, dict.fromkeys(required)):
         if required:
             assert refused(cls.parse, params).details["field"] == required[0]

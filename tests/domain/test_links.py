@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 
 from groupd.config import CONTENT, Plan
 from groupd.domain.base import Identity
+from groupd.domain.group.admission import Approve, Withdraw
 from groupd.domain.group.info import Info
-from groupd.domain.group.links import LinkMade, LinkRevoked, OpenLink, RevokeLink, ShareLink
-from groupd.domain.group.membership import Join, Joined, Leave
+from groupd.domain.group.links import (
+    LinkMade,
+    LinkRevoked,
+    Links,
+    OpenLink,
+    RevokeLink,
+    ShareLink,
+)
+from groupd.domain.group.membership import Join, Joined, Leave, Requested
+from groupd.domain.group.moderation import BanUser
 from groupd.domain.group.settings import Dissolve, Update
 from groupd.domain.links import CODE_LENGTH, LinkKeys
 from groupd.errors import Rejected
@@ -129,7 +138,7 @@ def test_a_link_leads_into_a_group_that_cannot_be_discovered(table: Table) -> No
     code = share(table)
     table.act("olga", Update(discoverable=False))
     for request in (Info(), Join(), Leave()):
-        assert table.refuse("sam", request).code == "not_found"  # type: ignore[arg-type]
+        assert table.refuse("sam", request).code == "not_found"
     assert table.act("sam", OpenLink(code))["group"]["name"] == "邻里群"
     assert table.act("sam", Join(code=code))["status"] == "joined"
     assert table.act("sam", Info())["role"] == "member"
@@ -269,17 +278,139 @@ def test_the_plan_bounds_the_links_that_work(table: Table) -> None:
 
 def test_dead_links_are_kept_up_to_a_bound_and_their_numbers_never_come_again(world: World) -> None:
     table = world.found("ann")
-    for _ in range(CONTENT.links_kept_max + 3):
+    for number in range(1, CONTENT.links_kept_max + 1):
+        table.happen(LinkMade(link=number, key_id="k1"), "ann")
+        table.happen(LinkRevoked(link=number), "ann")
+    for _ in range(3):
         table.act("ann", RevokeLink(share(table, "ann")))
     assert len(table.state.links) == CONTENT.links_kept_max
     assert min(table.state.links) == 4
+    assert max(table.state.links) == CONTENT.links_kept_max + 3
     assert table.refuse("ann", RevokeLink(table.code(1))).code == "not_found"
 
 
-def test_links_by_approval_are_refused_until_there_is_approval() -> None:
-    with pytest.raises(Rejected) as caught:
-        ShareLink(approval=True)
-    assert caught.value.details == {"field": "approval"}
+def test_dead_links_by_which_somebody_waits_are_kept_so_that_no_use_is_forgotten(
+    world: World,
+) -> None:
+    table = world.found("ann")
+    code = share(table, "ann", uses_max=1, approval=True)
+    for user in ("sam", "sue"):
+        table.act(user, Join(code=code))
+    table.act("ann", Approve("sam"))
+    for number in range(2, CONTENT.links_kept_max + 1):
+        table.happen(LinkMade(link=number, key_id="k1"), "ann")
+        table.happen(LinkRevoked(link=number), "ann")
+    share(table, "ann")
+    assert list(table.state.links)[:2] == [1, 3]
+    assert outcome(table.refuse("ann", Approve("sue"))) == "conflict: link_used_up"
+    table.act("sue", Withdraw())
+    share(table, "ann")
+    assert list(table.state.links)[:2] == [3, 4]
+    assert len(table.state.links) == CONTENT.links_kept_max
+
+
+# --- what they grant
+
+
+@pytest.mark.parametrize(
+    ("policy", "maker", "approval", "status"),
+    [
+        ("open", "mia", False, "joined"),
+        ("open", "mia", True, "pending"),
+        ("open", "adam", True, "pending"),
+        ("approval", "mia", False, "pending"),
+        ("approval", "mia", True, "pending"),
+        ("approval", "adam", False, "joined"),
+        ("approval", "olga", True, "pending"),
+        ("invite_only", "mia", False, "joined"),
+    ],
+)
+def test_a_link_grants_no_more_than_its_maker_may_grant(
+    table: Table, policy: str, maker: str, approval: bool, status: str
+) -> None:
+    table.act("olga", Update(join_policy=policy))
+    code = share(table, maker, approval=approval)
+    assert table.act("sam", OpenLink(code))["status"] == status
+    assert table.act("sam", Join(code=code))["status"] == status
+
+
+def test_what_a_link_grants_is_fixed_when_it_is_made(table: Table) -> None:
+    before = share(table)
+    table.act("olga", Update(join_policy="approval"))
+    since = share(table)
+    assert table.act("sam", Join(code=before))["status"] == "joined"
+    assert table.act("sue", Join(code=since))["status"] == "pending"
+    table.act("olga", Update(join_policy="open"))
+    assert table.act("tom", Join(code=since))["status"] == "pending"
+
+
+def test_who_asks_by_a_link_is_written_with_channel_and_sharer(table: Table) -> None:
+    code = share(table, channel="wechat", approval=True)
+    table.act("sam", Join(code=code, message="你好"))
+    assert table.book.event() == Requested(
+        message="你好", via="link", link=1, channel="wechat", sharer="mia"
+    )
+
+
+# --- listing
+
+
+def test_admins_list_all_links_and_members_their_own_the_newest_first(table: Table) -> None:
+    first, second = share(table, channel="qq"), share(table, "adam", uses_max=1, approval=True)
+    third = share(table, "adam", expires_in_ms=1_000)
+    table.act("adam", RevokeLink(third))
+    made_ms = table.world.now_ms
+    shown = table.act("olga", Links())["links"]
+    assert [link["number"] for link in shown] == [3, 2, 1]
+    assert [link["code"] for link in shown] == [third, second, first]
+    assert shown[2] == {
+        "number": 1,
+        "code": first,
+        "url": f"groupd://join/{first}",
+        "channel": "qq",
+        "by": "mia",
+        "made_ms": made_ms,
+        "uses": 0,
+        "approval": False,
+        "revoked": False,
+    }
+    assert (shown[1]["approval"], shown[1]["uses_max"]) == (True, 1)
+    assert shown[0]["expires_at_ms"] == made_ms + 1_000
+    assert (shown[0]["revoked"], shown[0]["dead"]) == (True, "link_revoked")
+    assert [link["number"] for link in table.act("mia", Links())["links"]] == [1]
+    assert outcome(table.refuse("sam", Links())) == "forbidden: not_member"
+
+
+def test_a_listed_link_says_why_it_is_dead(table: Table) -> None:
+    used_up = share(table, uses_max=1)
+    share(table, expires_in_ms=1_000)
+    table.act("sam", Join(code=used_up))
+    table.world.now_ms += 1_000
+    dead = [link["dead"] for link in table.act("mia", Links())["links"]]
+    assert dead == ["link_expired", "link_used_up"]
+
+
+def test_a_link_whose_key_was_retired_is_listed_without_its_code(table: Table) -> None:
+    table.happen(LinkMade(link=1, key_id="gone"), "mia")
+    (shown,) = table.act("mia", Links())["links"]
+    assert shown["dead"] == "link_revoked"
+    assert "code" not in shown
+    assert "url" not in shown
+
+
+@given(st.integers(1, 8))
+def test_pages_of_links_have_each_once(limit: int) -> None:
+    table = World().found("ann")
+    for _ in range(6):
+        share(table, "ann")
+    page = table.act("ann", Links(limit=limit))
+    numbers = [link["number"] for link in page["links"]]
+    for _ in range(5):
+        if "next" not in page:
+            break
+        page = table.act("ann", Links(before=page["next"], limit=limit))
+        numbers += [link["number"] for link in page["links"]]
+    assert numbers == [6, 5, 4, 3, 2, 1]
 
 
 # --- looking
@@ -291,6 +422,8 @@ def test_opening_a_link_says_what_joining_would_do(table: Table) -> None:
     assert (shown["status"], shown["channel"], shown["sharer"]) == ("joined", "weibo", "mia")
     assert shown["group"]["members"] == 3
     assert table.act("adam", OpenLink(code))["status"] == "member"
+    table.act("olga", BanUser("sue"))
+    assert table.act("sue", OpenLink(code))["status"] == "banned"
     table.world.plans = {"ordinary": Plan(members_max=3)}
     shown = table.act("sam", OpenLink(code))
     assert (shown["status"], shown["limit"]) == ("group_full", 3)

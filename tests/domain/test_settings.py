@@ -9,10 +9,11 @@ import pytest
 from groupd.domain.group.info import Info
 from groupd.domain.group.membership import Join
 from groupd.domain.group.messages import Post
-from groupd.domain.group.settings import Dissolve, Dissolved, Update, Updated
+from groupd.domain.group.parts import JoinRequest
+from groupd.domain.group.settings import Created, Dissolve, Dissolved, Update, Updated
 from groupd.domain.projection import PutCard
 from groupd.errors import Rejected
-from tests.domain.bench import Table, outcome
+from tests.domain.bench import Table, World, outcome
 
 
 def changes(table: Table) -> dict[str, Any]:
@@ -49,11 +50,14 @@ def test_an_update_names_at_least_one_setting(table: Table) -> None:
         ("category", "运动"),
         ("description", "第一行\n第二行"),
         ("location", {"lat": 1.5, "lon": -2.5}),
+        ("join_policy", "approval"),
         ("join_policy", "invite_only"),
         ("member_invites", False),
         ("discoverable", False),
         ("history", "joined"),
         ("time_zone", "Asia/Shanghai"),
+        ("conditions", {"all": ({"claim": "level", "at_least": 3},), "label": "粉丝"}),
+        ("public_stats", True),
         ("data", {"a": (1, {"b": None})}),
     ],
 )
@@ -80,13 +84,15 @@ def test_a_place_is_taken_away_by_an_empty_map(table: Table) -> None:
 
 
 def test_texts_and_data_are_taken_away_by_empty_ones(table: Table) -> None:
-    table.act("olga", Update(picture="p", description="d", category="c", data={"a": 1}))
-    table.act("olga", Update(picture="", description="", category="", data={}))
+    texts = {"picture": "p", "description": "d", "category": "c"}
+    maps = {"data": {"a": 1}, "conditions": {"claim": "level", "at_least": 3}}
+    table.act("olga", Update.parse({**texts, **maps}))
+    table.act("olga", Update.parse({**dict.fromkeys(texts, ""), **{name: {} for name in maps}}))
     shown = table.act("mia", Info())
     assert (shown["picture"], shown["description"], shown["category"]) == ("", "", "")
-    assert shown["settings"]["data"] == {}
+    assert (shown["settings"]["data"], shown["settings"]["conditions"]) == ({}, {})
     head = table.seq
-    table.act("olga", Update(data={}))
+    table.act("olga", Update(data={}, conditions={}))
     assert table.seq == head
 
 
@@ -130,12 +136,65 @@ def test_a_setting_of_a_later_version_is_ignored(table: Table) -> None:
 
 
 def test_the_index_learns_what_it_shows(table: Table) -> None:
-    table.act("olga", Update(name="红", discoverable=False, category="c"))
+    shown = {
+        "name": "红",
+        "discoverable": False,
+        "category": "c",
+        "description": "d",
+        "location": {"lat": 1.5, "lon": 2.5},
+        "join_policy": "approval",
+    }
+    table.act("olga", Update.parse({**shown, "history": "joined"}))
     record = table.book.records[-1]
-    shown = {"name": "红", "discoverable": False}
     assert table.book.event().project(record) == (PutCard(shown),)
-    table.act("olga", Update(category="d"))
+    table.act("olga", Update(time_zone="Asia/Shanghai", public_stats=True))
     assert table.book.event().project(table.book.records[-1]) == ()
+
+
+# --- what is seen of a group
+
+
+def test_strangers_see_in_words_what_a_group_asks_of_them(table: Table) -> None:
+    assert "condition" not in table.act("sam", Info())
+    condition = {"all": [{"claim": "level", "at_least": 3}, {"claim": "region", "is": "CN"}]}
+    table.act("olga", Update(conditions=condition))
+    shown = table.act("sam", Info())
+    assert shown["condition"] == "(level at_least 3 and region is CN)"
+    assert "settings" not in shown
+    shown = table.act("mia", Info())
+    assert shown["settings"]["conditions"] == condition
+
+
+def test_strangers_see_the_statistics_where_the_group_says_so(table: Table) -> None:
+    table.act("mia", Post(text="hi"))
+    assert "stats" not in table.act("sam", Info())
+    table.act("olga", Update(public_stats=True))
+    shown = table.act("mia", Info())
+    assert table.act("sam", Info())["stats"] == shown["stats"]
+    assert shown["stats"].items() >= {"members": 3, "messages": 1}.items()
+    assert shown["settings"]["public_stats"] is True
+
+
+def test_admins_see_how_many_wait(table: Table) -> None:
+    now_ms = table.world.now_ms
+    table.state.requests["sam"] = JoinRequest(1, now_ms, "", "", "search")
+    for user in ("olga", "adam"):
+        assert table.act(user, Info())["requests"] == 1
+    assert "requests" not in table.act("mia", Info())
+
+
+def test_members_see_whether_they_may_speak(table: Table) -> None:
+    shown = table.act("mia", Info())
+    assert (shown["all_muted"], shown["slow_mode_ms"]) == (False, 0)
+    assert not {"muted_until_ms", "nickname", "offer", "direct"} & shown.keys()
+    assert not {"all_muted", "slow_mode_ms"} & table.act("sam", Info()).keys()
+
+
+def test_a_direct_chat_names_its_two(world: World) -> None:
+    table = world.found("ann", members=["bob"])
+    table.happen(Created(direct=("ann", "bob")), "ann")
+    shown = table.act("bob", Info())
+    assert (shown["direct"], shown["owner"]) == (["ann", "bob"], "")
 
 
 # --- the end

@@ -1,10 +1,8 @@
-"""A group as a whole: who may what, and what holds whatever several users do."""
+"""A group as a whole: what holds whatever several users do. Who may do what: ``tests/access``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import attrs
 import pytest
@@ -12,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupd.config import Limits, Plan
-from groupd.domain import catalog
-from groupd.domain.base import ACCOUNT, GROUP, Command, LiveQuery, Role, StreamKey, Unknown
-from groupd.domain.group.board import Acknowledge, Announce, Announcements, PinMessage, Unpin
+from groupd.domain.base import ACCOUNT, GROUP, Role, StreamKey, Unknown
+from groupd.domain.group.board import Announce, PinMessage
 from groupd.domain.group.info import Info
-from groupd.domain.group.links import OpenLink, RevokeLink, ShareLink
+from groupd.domain.group.links import ShareLink
 from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.domain.group.settings import Dissolve, Update
@@ -36,146 +33,6 @@ from tests.domain.bench import (
     verify_chain,
 )
 from tests.strategies import NOW_MS, Step, uuid7
-
-# --- who may what
-
-WHO_MAY_WHAT = """
-request         state          stranger               member                 admin                  owner
-
-info            live           ok                     ok                     ok                     ok
-info            dissolved      ok                     ok                     ok                     ok
-info            hidden         not_found              ok                     ok                     ok
-
-announcements   live           forbidden: not_member  ok                     ok                     ok
-announcements   dissolved      forbidden: not_member  ok                     ok                     ok
-announcements   hidden         not_found              ok                     ok                     ok
-
-open_link       live           ok                     ok                     ok                     ok
-open_link       dissolved      ok                     ok                     ok                     ok
-open_link       hidden         ok                     ok                     ok                     ok
-
-update          live           forbidden: not_member  forbidden: role        ok                     ok
-update          dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-update          hidden         not_found              forbidden: role        ok                     ok
-
-dissolve        live           forbidden: not_member  forbidden: role        forbidden: role        ok
-dissolve        dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-dissolve        hidden         not_found              forbidden: role        forbidden: role        ok
-
-join            live           ok                     ok                     ok                     ok
-join            dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-join            hidden         not_found              ok                     ok                     ok
-
-join by link    live           ok                     ok                     ok                     ok
-join by link    dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-join by link    hidden         ok                     ok                     ok                     ok
-
-leave           live           forbidden: not_member  ok                     ok                     forbidden: owner_leaves
-leave           dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-leave           hidden         not_found              ok                     ok                     forbidden: owner_leaves
-
-post            live           forbidden: not_member  ok                     ok                     ok
-post            dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-post            hidden         not_found              ok                     ok                     ok
-
-mention all     live           forbidden: not_member  forbidden: role        ok                     ok
-mention all     dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-mention all     hidden         not_found              forbidden: role        ok                     ok
-
-announce        live           forbidden: not_member  forbidden: role        ok                     ok
-announce        dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-announce        hidden         not_found              forbidden: role        ok                     ok
-
-acknowledge     live           forbidden: not_member  ok                     ok                     ok
-acknowledge     dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-acknowledge     hidden         not_found              ok                     ok                     ok
-
-pin             live           forbidden: not_member  forbidden: role        ok                     ok
-pin             dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-pin             hidden         not_found              forbidden: role        ok                     ok
-
-unpin           live           forbidden: not_member  forbidden: role        ok                     ok
-unpin           dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-unpin           hidden         not_found              forbidden: role        ok                     ok
-
-share_link      live           forbidden: not_member  ok                     ok                     ok
-share_link      dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-share_link      hidden         not_found              ok                     ok                     ok
-
-revoke_link     live           forbidden: not_member  forbidden: role        ok                     ok
-revoke_link     dissolved      conflict: state        conflict: state        conflict: state        conflict: state
-revoke_link     hidden         forbidden: not_member  forbidden: role        ok                     ok
-"""  # noqa: E501
-"""``hidden``: a stranger cannot discover the group. The links in here are right ones; a wrong one
-is in ``test_links.py``."""
-
-CALLERS = {"stranger": "sam", "member": "mia", "admin": "adam", "owner": "olga"}
-
-
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Give request, state, caller and expected outcome, one by one."""
-    lines = [line for line in WHO_MAY_WHAT.splitlines() if line]
-    columns = [lines[0].index(word) for word in lines[0].split()]
-    for line in lines[1:]:
-        cells = [
-            line[start:end].strip()
-            for start, end in zip(columns, [*columns[1:], None], strict=True)
-        ]
-        for caller, expected in zip(CALLERS, cells[2:], strict=True):
-            yield cells[0], cells[1], caller, expected
-
-
-def request_for(name: str, *, said: int, pinned: int, unpinned: int, code: str) -> Any:
-    made: dict[str, Command | LiveQuery] = {
-        "info": Info(),
-        "announcements": Announcements(),
-        "open_link": OpenLink(code),
-        "update": Update(name="别的"),
-        "dissolve": Dissolve(),
-        "join": Join(),
-        "join by link": Join(code=code),
-        "leave": Leave(),
-        "post": Post(text="hi"),
-        "mention all": Post(text="hi", mentions="all"),
-        "announce": Announce("周六停业"),
-        "acknowledge": Acknowledge(said),
-        "pin": PinMessage(unpinned),
-        "unpin": Unpin(pinned),
-        "share_link": ShareLink(),
-        "revoke_link": RevokeLink(code),
-    }
-    return made[name]
-
-
-@pytest.mark.parametrize(("name", "state", "caller", "expected"), [*rows()])
-def test_who_may_what(table: Table, name: str, state: str, caller: str, expected: str) -> None:
-    said = table.act("olga", Announce("旧"))["seq"]
-    pinned, unpinned = (table.act("olga", Post(text="hi"))["seq"] for _ in range(2))
-    table.act("olga", PinMessage(pinned))
-    code = table.act("olga", ShareLink())["code"]
-    if state == "hidden":
-        table.act("olga", Update(discoverable=False))
-    if state == "dissolved":
-        table.act("olga", Dissolve())
-    request = request_for(name, said=said, pinned=pinned, unpinned=unpinned, code=code)
-    before = table.state.hash()
-    try:
-        table.act(CALLERS[caller], request)
-        got = "ok"
-    except Rejected as error:
-        got = outcome(error)
-    assert got == expected
-    if got != "ok":
-        assert table.state.hash() == before
-
-
-def test_every_request_to_a_group_has_its_rows() -> None:
-    asked = {
-        request_for(name, said=1, pinned=1, unpinned=1, code="x" * 38).method
-        for name, _state, _caller, _expected in rows()
-    }
-    live = {m for m, cls in catalog.REQUESTS.items() if issubclass(cls, LiveQuery)}
-    assert asked == live | {cls.method for cls in strategies.group_commands()}
 
 
 def test_a_group_that_is_both_hidden_and_dissolved_does_not_exist_to_strangers(

@@ -20,7 +20,7 @@ from joserfc.util import urlsafe_b64decode
 from groupd.auth.keys import TrustedKey, secret_key, trusted_keys
 from groupd.config import CONTENT, AuthConfig
 from groupd.domain.base import Identity
-from groupd.domain.fields import clean_name, clean_user
+from groupd.domain.fields import clean_name, clean_user, clean_value, size_of
 from groupd.errors import AuthError, Rejected
 
 _SECONDS_MAX: Final = 253_402_300_799
@@ -78,6 +78,7 @@ class TokenVerifier:
             birth_year=claims.birth_year(now_ms),
             region=claims.text("region", CONTENT.name_max),
             scope=claims.text("scope", self._token_max_bytes),
+            claims=claims.of_the_host(),
             expires_ms=int(claims.seconds("exp") * 1_000),
         )
 
@@ -122,7 +123,7 @@ def issue_token(
         "exp": (now_ms + expires_in_ms) // 1_000,
     }
     fields = attrs.asdict(identity, filter=attrs.filters.exclude("user", "expires_ms"))
-    claims.update((name, value) for name, value in fields.items() if value not in ("", None))
+    claims.update((name, value) for name, value in fields.items() if value not in ("", None, {}))
     header = {"alg": "HS256", "typ": "JWT"}
     return jws.serialize_compact(header, orjson.dumps(claims), secret_key(secret).key)
 
@@ -215,6 +216,21 @@ class _Claims:
         if type(value) is not int or not _BIRTH_YEAR_MIN <= value <= newest:
             raise AuthError(f"birth_year: expected a year as an integer, got {_shown(value)}")
         return value
+
+    def of_the_host(self) -> dict[str, Any]:
+        """Give the optional ``claims``: what entry conditions look at."""
+        value = self._claims.get("claims")
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise AuthError(f"claims: expected a map, got {_shown(value)}")
+        try:
+            checked: dict[str, Any] = clean_value(value, "claims", 2)
+        except Rejected as refused:
+            raise AuthError(refused.message) from None
+        if size_of(checked) > CONTENT.claims_max_bytes:
+            raise AuthError(f"claims: expected at most {CONTENT.claims_max_bytes} bytes")
+        return checked
 
     def _identifier(self, name: str, value: object) -> str:
         # Ids are compared byte by byte everywhere, so only the one normal form will do.

@@ -20,7 +20,7 @@ import attrs
 
 from groupd.config import Limits, Plan
 from groupd.domain.fields import clean_group
-from groupd.domain.projection import Change, GroupCard
+from groupd.domain.projection import Change, GroupCard, Holdings, Membership, Profile
 from groupd.errors import Rejected
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Identity:
     birth_year: int | None = None
     region: str = ""
     scope: str = ""
+    claims: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    """What the host says of the user beside that, for entry conditions: name -> value."""
     expires_ms: int | None = None
 
     @property
@@ -86,13 +88,22 @@ class Identity:
         return StreamKey(ACCOUNT, self.tenant, self.user)
 
 
-class Card(NamedTuple):
+@attrs.define
+class Card:
     """What a decision needs to know of one older message. Kept outside the state hash."""
 
     user: str
     time_ms: int
     kind: str
-    recalled: bool = False
+    recalled: int = 0
+    """Seq of the event that recalled it; 0 while it stands."""
+    edits: list[int] = attrs.field(factory=list)
+    """Seqs of the events with its newer forms, oldest first."""
+    reactions: dict[str, int] = attrs.field(factory=dict)
+    """Reaction -> how many users; never 0."""
+    replies: int = 0
+    """How many messages reply to it, recalled ones left out. For readers of the store alone: no
+    decision asks for it, so ``touch`` does not keep it true."""
 
 
 @attrs.frozen
@@ -102,18 +113,40 @@ class Needs:
     messages: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
     refs: tuple[str, ...] = ()
+    reactions: tuple[tuple[int, str], ...] = ()
+    """(message, user): that user's own reactions to the message."""
+    users: tuple[str, ...] = ()
+    """Users whose profile and holdings are needed."""
+    memberships: tuple[tuple[str, str], ...] = ()
+    """(group, user): that user's place in the group."""
+    blocks: tuple[tuple[str, str], ...] = ()
+    """(user, other): who of the two has blocked the other."""
 
 
 NOTHING: Final = Needs()
 
 
+@attrs.frozen
+class Person:
+    """What is known of another user."""
+
+    profile: Profile | None
+    """None for one who was never seen."""
+    holdings: Holdings
+
+
 @attrs.define
 class Fetched:
-    """What was fetched for a batch of commands; ``apply`` keeps ``messages`` true."""
+    """What was fetched for a batch of commands; events keep ``messages``, ``reactions`` true."""
 
     messages: dict[int, Card] = attrs.field(factory=dict)
     groups: dict[str, GroupCard | None] = attrs.field(factory=dict)
     refs: dict[str, GroupCard | None] = attrs.field(factory=dict)
+    reactions: dict[tuple[int, str], dict[str, int]] = attrs.field(factory=dict)
+    """(message, user) -> reaction -> seq of the event."""
+    users: dict[str, Person] = attrs.field(factory=dict)
+    memberships: dict[tuple[str, str], Membership | None] = attrs.field(factory=dict)
+    blocks: dict[tuple[str, str], Sequence[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -125,10 +158,14 @@ class Rules:
     default_plan: str
     categories: tuple[str, ...] = ()
     link_url: str = "groupd://join/{code}"
+    owner_leaves: str = "refused"
 
     def plan(self, name: str) -> Plan:
         """Give the named plan; one that is configured no longer counts as the default."""
         return self.plans.get(name) or self.plans[self.default_plan]
+
+
+NO_HOLDINGS: Final = Holdings()
 
 
 @attrs.define
@@ -143,6 +180,8 @@ class Context:
     new_group: Callable[[], str]
     fetched: Fetched
     request_id: str = ""
+    holdings: Holdings = NO_HOLDINGS
+    """What the caller has, for requests that pass through their account."""
 
     def message(self, seq: int) -> Card | None:
         """Give the message ``seq``, or None where there is none (or it was recalled)."""
@@ -163,12 +202,38 @@ class Receipt(NamedTuple):
     value: str | int | None
 
 
-def _defaults_of(cls: type[attrs.AttrsInstance]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in attrs.fields(cls))
+@attrs.frozen
+class Rule:
+    """A condition under which a request is allowed: enforced by the guard, shown by ``explain``.
+
+    ``refuse(state, context, request)`` gives the refusal, or None where the rule holds; a rule
+    that does not concern the caller holds. ``value(state, context)`` gives what is configured.
+    """
+
+    name: str
+    source: str
+    """Where its value comes from: ``plan``, ``group``, ``role``, ``account`` or ``contract``."""
+    refuse: Callable[[Any, Context, Any], Rejected | None]
+    value: Callable[[Any, Context], Any] = lambda state, context: None
 
 
-defaults_of: Final[Callable[[Any], tuple[tuple[str, Any], ...]]] = cache(_defaults_of)
-"""Gives name and default of each field of a request class."""
+class Parameter(NamedTuple):
+    """One parameter of a request: its name in the class and on the wire, and its default."""
+
+    name: str
+    alias: str
+    default: Any
+
+
+def _parameters_of(cls: type[attrs.AttrsInstance]) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(field.name, field.alias or field.name, field.default)
+        for field in attrs.fields(cls)
+    )
+
+
+parameters_of: Final[Callable[[Any], tuple[Parameter, ...]]] = cache(_parameters_of)
+"""Gives the parameters of a request class."""
 
 
 class Request:
@@ -189,6 +254,15 @@ class Request:
     min_role: ClassVar[Role | None] = None
     """The role that a caller needs in the group; None lets in whom the request itself lets in."""
     result: ClassVar[Mapping[str, str]]
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """What must hold beside the group's existence and ``min_role``, in the order of checking."""
+    in_direct: ClassVar[bool] = True
+    """False where a direct chat refuses it."""
+    founds: ClassVar[bool] = False
+    """True where the stream need not exist yet."""
+    through_account: ClassVar[bool] = False
+    """True where it passes through the caller's account, which serializes what is limited for
+    each user: ``Context.holdings`` is then exact."""
     operator: ClassVar[bool] = False
     """True where only the operator's own socket serves it."""
 
@@ -199,22 +273,28 @@ class Request:
         Raises Rejected ``bad_request`` with the ``field`` at fault.
         """
         known = {}
-        for name, default in defaults_of(cls):
-            value = params.get(name)
+        for _name, alias, default in parameters_of(cls):
+            value = params.get(alias)
             if value is not None:
-                known[name] = value
+                known[alias] = value
             elif default is attrs.NOTHING:
-                raise Rejected("bad_request", f"{name} is missing", field=name)
+                raise Rejected("bad_request", f"{alias} is missing", field=alias)
         return cls(**known)
 
     def params(self) -> dict[str, Any]:
         """Give the parameters that differ from their defaults, in the order of the fields."""
         given = {}
-        for name, default in defaults_of(type(self)):
+        for name, alias, default in parameters_of(type(self)):
             value = getattr(self, name)
             if value is not default and value != default:
-                given[name] = value
+                given[alias] = value
         return given
+
+    @classmethod
+    def addresses(cls, stream_kind: str) -> bool:
+        """Say whether the request goes to streams of this kind."""
+        of_groups = (GROUP, "code", "group or account")
+        return cls.addressed in of_groups if stream_kind == GROUP else cls.addressed == ACCOUNT
 
     def address(self, group: str | None, caller: Identity) -> StreamKey:
         """Give the stream that this request goes to."""
@@ -231,6 +311,10 @@ class Query(Request):
 
 class LiveQuery(Query):
     """A query of a stream's live state, answered by its actor between two commands."""
+
+    def needs(self, state: Any, caller: Identity) -> Needs:
+        """Say what must be fetched before ``ask`` is called."""
+        return NOTHING
 
     def ask(self, state: Any, context: Context) -> dict[str, Any]:
         """Give the answer; raises Rejected."""
@@ -259,8 +343,8 @@ class Command(Request):
     min_role: ClassVar[Role | None] = Role.MEMBER
     result: ClassVar[Mapping[str, str]] = {"seq": "seq"}
 
-    def needs(self, state: Any) -> Needs:
-        """Say what must be fetched before ``decide`` is called."""
+    def needs(self, state: Any, caller: Identity) -> Needs:
+        """Say what must be fetched before rules and ``decide`` are asked."""
         return NOTHING
 
     def decide(self, state: Any, context: Context) -> Decision:
@@ -285,6 +369,10 @@ class Event:
     """True where it counts as an unread message."""
     followed: ClassVar[bool] = False
     """True where reactors look at it."""
+    lets_in: ClassVar[bool] = False
+    """True where those whose view it changes may not have read the stream before."""
+    touches: ClassVar[bool] = False
+    """True where it changes the cards of older messages (``touch``)."""
 
     def apply(self, state: Any, record: Record) -> None:
         """Change the state. Total: it never raises, whatever the state."""
@@ -295,6 +383,13 @@ class Event:
 
     def project(self, record: Record) -> Sequence[Change]:
         """Say what this changes in the index."""
+        return ()
+
+    def touch(self, fetched: Fetched, record: Record) -> None:
+        """Keep true what was fetched of older messages. Called where ``touches`` is set."""
+
+    def erases(self) -> Sequence[int]:
+        """Give the seqs whose content goes when this is appended."""
         return ()
 
     def receipt_value(self) -> str | int | None:

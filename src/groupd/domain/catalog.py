@@ -8,12 +8,30 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.domain import queries
+from groupd.domain import policy, queries
+from groupd.domain.account import blocks, chats, profile
 from groupd.domain.account.create import Create
-from groupd.domain.account.hearing import Added, HasDissolved, HasLeft
+from groupd.domain.account.hearing import HEARD
 from groupd.domain.account.state import Account, Disowned, Owned
 from groupd.domain.base import ACCOUNT, GROUP, Event, Request
-from groupd.domain.group import board, deadlines, info, links, membership, messages, settings
+from groupd.domain.group import (
+    admission,
+    board,
+    deadlines,
+    direct,
+    edits,
+    info,
+    invitations,
+    links,
+    membership,
+    messages,
+    moderation,
+    nicknames,
+    reactions,
+    recalls,
+    roles,
+    settings,
+)
 from groupd.domain.group.state import Group
 from groupd.domain.stream import Stream
 
@@ -47,16 +65,46 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             queries.Groups,
             queries.Sync,
             queries.Users,
+            queries.Profile,
             queries.AccountHistory,
+            queries.Chats,
+            chats.PinChat,
+            chats.DoNotDisturb,
+            chats.MarkUnread,
+            chats.ShowGroup,
+            blocks.Block,
+            blocks.Unblock,
+            queries.Blocks,
+            policy.Explain,
+            # finding groups
+            queries.Search,
+            queries.Nearby,
             # a group
             Create,
+            direct.Direct,
             info.Info,
             settings.Update,
             settings.Dissolve,
             membership.Join,
             membership.Leave,
+            admission.Requests,
+            admission.Approve,
+            admission.Decline,
+            admission.Withdraw,
+            invitations.Invite,
+            invitations.AcceptInvite,
+            invitations.DeclineInvite,
             queries.Members,
             messages.Post,
+            edits.Edit,
+            queries.Edits,
+            recalls.Recall,
+            reactions.React,
+            reactions.Unreact,
+            queries.Reactors,
+            queries.Messages,
+            queries.Thread,
+            queries.Typing,
             queries.History,
             queries.Read,
             board.Announce,
@@ -67,6 +115,20 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             links.ShareLink,
             links.OpenLink,
             links.RevokeLink,
+            links.Links,
+            roles.SetRole,
+            roles.Transfer,
+            roles.AcceptTransfer,
+            roles.DeclineTransfer,
+            nicknames.SetNickname,
+            moderation.Kick,
+            moderation.BanUser,
+            moderation.Unban,
+            moderation.Bans,
+            moderation.Mute,
+            moderation.Unmute,
+            moderation.MuteAll,
+            moderation.SlowMode,
             # the operator
             queries.OperatorLog,
             queries.OperatorCheck,
@@ -74,6 +136,16 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
     }
 )
 """Method -> the class of its request. Names are permanent."""
+
+_OF_ACCOUNTS: Final[tuple[type[Event], ...]] = (
+    Owned,
+    Disowned,
+    profile.Profiled,
+    chats.ChatSet,
+    blocks.Blocked,
+    blocks.Unblocked,
+    *HEARD,
+)
 
 EVENTS: Final[Mapping[str, Mapping[str, type[Event]]]] = MappingProxyType(
     {
@@ -84,7 +156,18 @@ EVENTS: Final[Mapping[str, Mapping[str, type[Event]]]] = MappingProxyType(
                     settings.Created,
                     membership.Joined,
                     membership.Left,
+                    membership.Requested,
+                    admission.Declined,
+                    admission.Withdrawn,
+                    admission.RequestExpired,
+                    invitations.Invited,
+                    invitations.InviteDeclined,
+                    invitations.InviteExpired,
                     messages.Posted,
+                    edits.Edited,
+                    recalls.Recalled,
+                    reactions.Reacted,
+                    reactions.Unreacted,
                     board.Announced,
                     board.Acknowledged,
                     board.Pinned,
@@ -93,12 +176,23 @@ EVENTS: Final[Mapping[str, Mapping[str, type[Event]]]] = MappingProxyType(
                     links.LinkRevoked,
                     settings.Updated,
                     settings.Dissolved,
+                    roles.RoleSet,
+                    roles.TransferOffered,
+                    roles.TransferDeclined,
+                    roles.TransferExpired,
+                    roles.Transferred,
+                    nicknames.Nicknamed,
+                    moderation.Kicked,
+                    moderation.Banned,
+                    moderation.Unbanned,
+                    moderation.Muted,
+                    moderation.Unmuted,
+                    moderation.AllMuted,
+                    moderation.SlowModeSet,
                 )
             }
         ),
-        ACCOUNT: MappingProxyType(
-            {cls.kind: cls for cls in (Owned, Disowned, Added, HasLeft, HasDissolved)}
-        ),
+        ACCOUNT: MappingProxyType({cls.kind: cls for cls in _OF_ACCOUNTS}),
     }
 )
 """Kind of stream -> kind of event -> its class. Names are permanent."""

@@ -13,6 +13,7 @@ record is (``overdue``) and stored in it (``Record.forget``); replaying reads no
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Any, Final
 
 import attrs
@@ -95,6 +96,23 @@ class RequestMemory:
             if len(self.forgotten) > FORGOTTEN_USERS_MAX:
                 _user, time_ms = self.forgotten.popitem(last=False)
                 self.forgotten_ms = max(self.forgotten_ms, time_ms)
+
+    def erase(self, seqs: Collection[int]) -> None:
+        """Drop the request hashes of erased records: that of a short text could be guessed.
+
+        Retries get the first answer all the same.
+        """
+        oldest = next(iter(self.receipts.values()), None)
+        if not seqs or oldest is None or max(seqs) < oldest.seq:
+            return
+        first = min(seqs)
+        # From the newest, since what is recalled was mostly said just now.
+        for key, receipt in reversed(self.receipts.items()):
+            if receipt.seq < first:
+                return
+            if receipt.seq in seqs:
+                # The same key again: its place stays, and so does the iteration.
+                self.receipts[key] = receipt._replace(request_hash=b"")
 
     def dump(self, *, erasable: bool = True) -> list[Any]:
         """Give it as plain values; without the erasable ones, request hashes are left out."""

@@ -48,15 +48,23 @@ def refuse(field: str, why: str) -> Rejected:
     return Rejected("bad_request", f"{field}: {why}", field=field)
 
 
-def _make(check: Callable[[Any, str], Any], shown: str, default: Any, **schema: Any) -> Any:
+def _make(
+    check: Callable[[Any, str], Any],
+    shown: str,
+    default: Any,
+    *,
+    alias: str | None = None,
+    **schema: Any,
+) -> Any:
     def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
         # A default needs no check, and None stands for "not given".
         if value is field.default or (value is None and field.default is None):
             return value
-        return check(value, field.name)
+        return check(value, field.alias or field.name)
 
     return attrs.field(
         default=attrs.NOTHING if default is REQUIRED else default,
+        alias=alias,
         converter=attrs.Converter(convert, takes_field=True),
         metadata={"type": shown, **schema},
     )
@@ -209,13 +217,18 @@ def text(max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1) -> Any:
     return _make(check, "text", default, min=min_chars, max=max_chars)
 
 
-def name(max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1) -> Any:
-    """Make a field for a name or label of one line."""
+def name(
+    max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1, alias: str | None = None
+) -> Any:
+    """Make a field for a name or label of one line.
+
+    ``alias`` is its name on the wire, where the class cannot have a field of that name.
+    """
 
     def check(value: Any, field: str) -> str:
         return clean_name(value, field, max_chars=max_chars, min_chars=min_chars)
 
-    return _make(check, "string", default, min=min_chars, max=max_chars)
+    return _make(check, "string", default, alias=alias, min=min_chars, max=max_chars)
 
 
 def choice(*options: str, default: Any = REQUIRED) -> Any:
@@ -281,7 +294,9 @@ def group(*, default: Any = REQUIRED) -> Any:
     return _make(clean_group, "group", default)
 
 
-def value_map(max_bytes: int, *, shown: str = "map", default: Any = REQUIRED) -> Any:
+def value_map(
+    max_bytes: int, *, shown: str = "map", default: Any = REQUIRED, alias: str | None = None
+) -> Any:
     """Make a field for a map of the host's own."""
 
     def check(value: Any, field: str) -> dict[str, Any]:
@@ -294,7 +309,7 @@ def value_map(max_bytes: int, *, shown: str = "map", default: Any = REQUIRED) ->
             )
         return checked
 
-    return _make(check, shown, default, max_bytes=max_bytes)
+    return _make(check, shown, default, alias=alias, max_bytes=max_bytes)
 
 
 def custom(

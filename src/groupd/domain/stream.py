@@ -7,12 +7,22 @@ knows no more of them than this.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import attrs
 import msgpack
 
-from groupd.domain.base import Command, Context, Decision, Event, Query, Receipt, Record
+from groupd.domain.base import (
+    Command,
+    Context,
+    Decision,
+    Event,
+    Receipt,
+    Record,
+    Request,
+    Rule,
+)
 from groupd.domain.exactly_once import RequestMemory
 
 
@@ -43,8 +53,17 @@ class Stream:
             )
         event.apply(self, record)
 
-    def guard(self, request: Command | Query, context: Context) -> None:
-        """Check what is true of all requests of a sort, before they decide. Raises Rejected."""
+    @staticmethod
+    def rules_of(request: type[Request]) -> Sequence[Rule]:
+        """Give all rules of a kind of request, in the order in which they are checked."""
+        return request.rules
+
+    def guard(self, request: Request, context: Context) -> None:
+        """Refuse what the rules of a request do not allow; the first that fails says why."""
+        for rule in self.rules_of(type(request)):
+            refusal = rule.refuse(self, context, request)
+            if refusal is not None:
+                raise refusal
 
     def decide(self, command: Command, context: Context) -> Decision:
         """Give the events that follow from a command; raises Rejected."""

@@ -1,8 +1,12 @@
-"""The state of a user's account, and the events of its own log.
+"""The state of a user's account.
 
-Placement rules: what is shared between a user's groups is counted here (the quota of groups
-owned), because a limit has one owner. What happens in a group is that group's; the account only
-hears of it, by a reactor (``hearing.py``).
+Placement rules:
+- What is limited for each user (groups owned, groups joined) passes through here, because a limit
+  has one owner: the account's actor serves one such request at a time.
+- What a user prefers for themselves (``chats.py``), whom they have blocked (``blocks.py``) and who
+  they are (``profile.py``) is state here, so that all of their devices share it.
+- What happens in a group is that group's; the account only hears of it, by a reactor
+  (``hearing.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import attrs
 from groupd.domain import fields
 from groupd.domain.base import ACCOUNT, Event, Record
 from groupd.domain.exactly_once import RequestMemory
+from groupd.domain.projection import Chat, Profile
 from groupd.domain.stream import Stream
 
 HEARD_MAX: Final = 1_000
@@ -25,12 +30,19 @@ comes within moments, not after a thousand other groups."""
 class Account(Stream):
     """An account. It needs no founding: every user has one from the start, empty."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     owned: dict[str, str | None] = attrs.field(factory=dict)
     """Group -> its ``ref``: the groups that count against the quota."""
     heard: dict[str, int] = attrs.field(factory=dict)
     """Group -> the seq up to which the account has heard of it; the latest ``HEARD_MAX``."""
+
+    chats: dict[str, Chat] = attrs.field(factory=dict)
+    """Group -> the user's own preferences for it; absent where nothing differs from ``Chat()``."""
+    blocked: dict[str, int] = attrs.field(factory=dict)
+    """User -> seq of the event that blocked them."""
+    profile: Profile | None = None
+    """As the user's token last had it; None before they were seen."""
 
     def dump(self, *, erasable: bool = True) -> Any:
         """Give the state as plain values."""
@@ -38,12 +50,15 @@ class Account(Stream):
             [self.seq, self.n, self.time_ms, self.memory.dump(erasable=erasable)],
             list(self.owned.items()),
             list(self.heard.items()),
+            [[group, *attrs.astuple(chat)] for group, chat in self.chats.items()],
+            list(self.blocked.items()),
+            None if self.profile is None else list(attrs.astuple(self.profile)),
         ]
 
     @classmethod
     def load(cls, plain: Any) -> Self:
         """Rebuild an account from ``dump``."""
-        head, owned, heard = plain
+        head, owned, heard, chats, blocked, profile = plain
         return cls(
             seq=head[0],
             n=head[1],
@@ -51,6 +66,9 @@ class Account(Stream):
             memory=RequestMemory.load(head[3]),
             owned=dict(owned),
             heard=dict(heard),
+            chats={row[0]: Chat(*row[1:]) for row in chats},
+            blocked=dict(blocked),
+            profile=None if profile is None else Profile(*profile),
         )
 
 

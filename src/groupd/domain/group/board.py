@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -15,16 +15,22 @@ from groupd.domain.base import (
     Context,
     Decision,
     Event,
+    Identity,
     LiveQuery,
     Needs,
     Record,
     Role,
     Unchanged,
 )
-from groupd.domain.group.messages import refuse_unless_message
-from groupd.domain.group.state import Announcement, Group, Pin, not_a_member
+from groupd.domain.group.messages import find_message
+from groupd.domain.group.parts import Announcement, Pin
+from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, Spoke
 from groupd.errors import Rejected
+
+ANNOUNCEMENTS_KEPT: Final = 100
+"""Earlier announcements that are kept for listing. Fixed, since ``apply`` depends on it: an
+announcement can be erased, so its event cannot say how many go."""
 
 
 @attrs.frozen
@@ -36,13 +42,14 @@ class Announced(Event):
 
     text: str = fields.stored("text", "")
     dropped: int = 0
-    """How many of the oldest earlier ones are not listed any more."""
+    """Of earlier versions, which wrote here how many are not listed any more: as many as
+    ``ANNOUNCEMENTS_KEPT`` says."""
 
     def apply(self, state: Group, record: Record) -> None:
-        """Replace the announcement."""
+        """Replace the announcement. Nothing here depends on fields, which may be erased."""
         if state.announcement is not None:
             state.announcements.append(state.announcement.seq)
-        del state.announcements[: self.dropped]
+            del state.announcements[:-ANNOUNCEMENTS_KEPT]
         state.announcement = Announcement(record.seq, record.user, record.time_ms)
 
     def project(self, record: Record) -> Sequence[Change]:
@@ -94,10 +101,20 @@ class Unpinned(Event):
 
     def apply(self, state: Group, record: Record) -> None:
         """Take it off the board."""
-        state.pins.pop(self.message, None)
-        for message in list(state.unpinned)[: self.dropped]:
-            del state.unpinned[message]
-        state.unpinned[self.message] = record.seq
+        take_off(state, self.message, record.seq, dropped=self.dropped)
+
+
+def take_off(state: Group, message: int, seq: int, *, dropped: int) -> None:
+    """Unpin a message by the event ``seq``, and forget the ``dropped`` oldest unpinnings."""
+    state.pins.pop(message, None)
+    for oldest in list(state.unpinned)[:dropped]:
+        del state.unpinned[oldest]
+    state.unpinned[message] = seq
+
+
+def forgotten_unpinnings(state: Group) -> int:
+    """Say how many of the oldest unpinnings are to be forgotten with one more."""
+    return max(0, len(state.unpinned) + 1 - CONTENT.unpinned_kept_max)
 
 
 @attrs.frozen
@@ -107,13 +124,13 @@ class Announce(Command):
     method = "announce"
     cost = 2
     min_role = Role.ADMIN
+    in_direct = False
 
     text: str = fields.text(CONTENT.announcement_max)
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Replace the announcement."""
-        kept = len(state.announcements) + (state.announcement is not None)
-        return [Announced(text=self.text, dropped=max(0, kept - CONTENT.announcements_kept_max))]
+        return [Announced(text=self.text)]
 
 
 @attrs.frozen
@@ -141,10 +158,11 @@ class PinMessage(Command):
 
     method = "pin"
     min_role = Role.ADMIN
+    in_direct = False
 
     seq: int = fields.seq()
 
-    def needs(self, state: Group) -> Needs:
+    def needs(self, state: Group, caller: Identity) -> Needs:
         """Fetch the message."""
         return Needs(messages=(self.seq,))
 
@@ -153,7 +171,7 @@ class PinMessage(Command):
         pin = state.pins.get(self.seq)
         if pin is not None:
             return Unchanged({"seq": pin.event_seq})
-        refuse_unless_message(context, self.seq)
+        find_message(state, context, self.seq)
         limit = state.rules(context).pins_max
         if len(state.pins) >= limit:
             raise Rejected(
@@ -172,14 +190,14 @@ class Unpin(Command):
 
     method = "unpin"
     min_role = Role.ADMIN
+    in_direct = False
 
     seq: int = fields.seq()
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Unpin it. Doing it twice is not an error while the first time is remembered."""
         if self.seq in state.pins:
-            kept = len(state.unpinned) + 1
-            return [Unpinned(self.seq, dropped=max(0, kept - CONTENT.unpinned_kept_max))]
+            return [Unpinned(self.seq, dropped=forgotten_unpinnings(state))]
         done = state.unpinned.get(self.seq)
         if done is None:
             raise Rejected("not_found", f"message {self.seq} is not pinned")
@@ -201,8 +219,6 @@ class Announcements(LiveQuery):
 
     def ask(self, state: Group, context: Context) -> dict[str, Any]:
         """Give their seqs; the reader puts the events in their place."""
-        if context.caller.user not in state.members:
-            raise not_a_member()
         seqs = [*state.announcements]
         if state.announcement is not None:
             seqs.append(state.announcement.seq)

@@ -1,11 +1,14 @@
-"""What befalls a group at a time that was fixed before: one place for all of its deadlines."""
+"""What befalls a group at a time that was fixed before: one place for all of its deadlines.
+
+Each file whose state has times of its own gives ``deadline_ms`` and ``due`` for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from groupd.domain.base import Event
-from groupd.domain.group.links import LinkRevoked
+from groupd.domain.group import admission, invitations, links, roles
 from groupd.domain.group.state import Group
 
 
@@ -14,19 +17,21 @@ def deadline_ms(state: Group) -> int | None:
     if state.dissolved:
         return None
     times = [
-        link.expires_at_ms
-        for link in state.links.values()
-        if link.expires_at_ms is not None and not link.revoked
+        links.deadline_ms(state),
+        admission.deadline_ms(state),
+        invitations.deadline_ms(state),
+        roles.deadline_ms(state),
     ]
-    return min(times, default=None)
+    return min((time for time in times if time is not None), default=None)
 
 
 def due(state: Group, now_ms: int) -> Sequence[Event]:
-    """Give the events that are due by now: links whose time is over are revoked."""
+    """Give the events that are due by now, those of each file in turn."""
     if state.dissolved:
         return ()
     return [
-        LinkRevoked(link=link.number, reason="expired")
-        for link in state.links.values()
-        if not link.revoked and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
+        *links.due(state, now_ms),
+        *admission.due(state, now_ms),
+        *invitations.due(state, now_ms),
+        *roles.due(state, now_ms),
     ]

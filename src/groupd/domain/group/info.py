@@ -9,6 +9,8 @@ import attrs
 from groupd.domain.base import Context, LiveQuery
 from groupd.domain.group.board import shown_board
 from groupd.domain.group.links import shown_links
+from groupd.domain.group.parts import Member
+from groupd.domain.group.roles import standing_offer
 from groupd.domain.group.settings import public_card
 from groupd.domain.group.state import Group
 
@@ -24,52 +26,90 @@ class Info(LiveQuery):
         "picture": "string",
         "category": "string",
         "description": "text",
-        "owner": "user",
+        "owner": 'user or ""',
         "members": "integer",
         "join_policy": "join_policy",
         "created_ms": "time_ms",
         "dissolved": "boolean",
         "location": "location?",
+        "condition": "string?",
         "members_max": "integer?",
         "plan": "string?",
         "role": "role?",
         "joined_ms": "time_ms?",
         "head": "seq?",
         "floor": "seq?",
+        "nickname": "string?",
+        "muted_until_ms": "time_ms?",
+        "all_muted": "boolean?",
+        "slow_mode_ms": "integer?",
+        "direct": "list[user]?",
         "settings": "settings?",
         "announcement": "announcement?",
         "pins": "list[listed_pin]?",
         "links": "link_counts?",
+        "requests": "integer?",
+        "offer": "offer?",
         "stats": "stats?",
     }
 
     def ask(self, state: Group, context: Context) -> dict[str, Any]:
         """Give the card, and what a member or an admin sees beside it."""
         shown = public_card(context.stream.key, state)
+        counts = {"members": len(state.members), "messages": state.n}
+        # Which day "yesterday" is, depends on the time zone.
+        stats = {"stats": {**counts, "time_zone": state.settings.time_zone}}
         member = state.members.get(context.caller.user)
         if member is None:
-            return shown
+            return {**shown, **stats} if state.settings.public_stats else shown
         admin = state.is_admin(context.caller.user)
-        settings = state.settings
         shown |= {
-            "role": member.role.label,
-            "joined_ms": member.joined_ms,
             "head": state.seq,
-            "floor": member.floor,
             "plan": state.plan,
             "members_max": state.rules(context).members_max,
-            "settings": {
-                "member_invites": settings.member_invites,
-                "discoverable": settings.discoverable,
-                "history": settings.history,
-                "time_zone": settings.time_zone,
-                "data": dict(settings.data or {}),
-            },
-            "stats": {"members": len(state.members), "messages": state.n},
+            "all_muted": state.all_muted,
+            "slow_mode_ms": state.slow_mode_ms,
+            "settings": _settings(state),
+            **stats,
+            **_place(member, context.now_ms),
             **shown_board(state, admin=admin),
         }
+        if state.direct:
+            shown["direct"] = list(state.direct)
         if admin:
-            shown["links"] = shown_links(state)
-        if state.ref is not None:
-            shown["settings"]["ref"] = state.ref
+            shown |= {"links": shown_links(state), "requests": len(state.requests)}
+        offer = standing_offer(state, context.now_ms)
+        if offer is not None and (admin or offer.heir == context.caller.user):
+            shown["offer"] = {"user": offer.heir, "at_ms": offer.at_ms}
         return shown
+
+
+def _settings(state: Group) -> dict[str, Any]:
+    """Give the settings that only members see."""
+    settings = state.settings
+    shown: dict[str, Any] = {
+        "member_invites": settings.member_invites,
+        "discoverable": settings.discoverable,
+        "history": settings.history,
+        "time_zone": settings.time_zone,
+        "data": dict(settings.data or {}),
+        "conditions": dict(settings.conditions or {}),
+        "public_stats": settings.public_stats,
+    }
+    if state.ref is not None:
+        shown["ref"] = state.ref
+    return shown
+
+
+def _place(member: Member, now_ms: int) -> dict[str, Any]:
+    """Give the caller's own place in the group."""
+    shown: dict[str, Any] = {
+        "role": member.role.label,
+        "joined_ms": member.joined_ms,
+        "floor": member.floor,
+    }
+    if member.nickname:
+        shown["nickname"] = member.nickname
+    if now_ms < member.muted_until_ms:
+        shown["muted_until_ms"] = member.muted_until_ms
+    return shown

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -19,11 +20,20 @@ from groupd.domain.base import (
     Receipt,
     Record,
     Role,
+    Rule,
     StreamKey,
 )
-from groupd.domain.group.membership import find_link, refuse_dead
+from groupd.domain.group.entry import (
+    INVITES_ON,
+    JOINED,
+    PENDING,
+    banned,
+    find_link,
+    refuse_dead,
+)
+from groupd.domain.group.parts import Link
 from groupd.domain.group.settings import public_card
-from groupd.domain.group.state import Group, Link
+from groupd.domain.group.state import Group
 from groupd.domain.links import LinkKeys
 from groupd.errors import Rejected
 
@@ -43,6 +53,8 @@ class LinkMade(Event):
     uses_max: int | None = None
     dropped: tuple[int, ...] = ()
     """Numbers of dead links that are not kept any longer."""
+    grants: str = fields.stored("join_status", JOINED)
+    """What joining by it gives: ``joined``, or ``pending`` where admins decide afterwards."""
 
     def apply(self, state: Group, record: Record) -> None:
         """Keep the link."""
@@ -57,7 +69,7 @@ class LinkMade(Event):
             made_ms=record.time_ms,
             expires_at_ms=self.expires_at_ms,
             uses_max=self.uses_max,
-            grants="joined",
+            grants=self.grants,
         )
 
     def receipt_value(self) -> str:
@@ -82,42 +94,44 @@ class LinkRevoked(Event):
             link.revoked = True
 
 
-def check_approval(value: Any, field: str) -> bool:
-    """Refuse links by approval: their decisions do not exist yet."""
-    if value is not False:
-        raise fields.refuse(field, "links by approval are not supported by this version")
-    return False
+def _refuse_many(state: Group, context: Context, request: Any) -> Rejected | None:
+    limit = state.rules(context).links_max
+    used = sum(1 for _ in state.live_links(context.now_ms))
+    if used < limit:
+        return None
+    return Rejected(
+        "quota_exceeded",
+        "the group has as many working links as its plan allows; revoke some",
+        quota="links",
+        limit=limit,
+        used=used,
+    )
+
+
+LINKS_MAX: Final = Rule(
+    "links_max", "plan", _refuse_many, lambda state, context: state.rules(context).links_max
+)
 
 
 @attrs.frozen
 class ShareLink(Command):
-    """Make a link by which others can join."""
+    """Make a link by which others can join, at once or by approval."""
 
     method = "share_link"
     cost = 2
+    in_direct = False
     result: ClassVar = {"code": "code", "url": "string"}
+    rules = (INVITES_ON, LINKS_MAX)
 
     channel: str = fields.name(CONTENT.channel_max, default="")
     expires_in_ms: int | None = fields.integer(low=1, high=10 * 366 * 86_400_000, default=None)
     uses_max: int | None = fields.integer(low=1, high=CONTENT.link_uses_max, default=None)
-    approval: bool = fields.custom(check_approval, "boolean", default=False)
+    approval: bool = fields.boolean(default=False)
 
     def decide(self, state: Group, context: Context) -> Decision:
-        """Make the link, if the caller may invite and the plan has room for it."""
-        if not state.settings.member_invites and not state.is_admin(context.caller.user):
-            raise Rejected("forbidden", "members may not invite here", reason="invites_off")
-        limit = state.rules(context).links_max
-        used = sum(1 for _ in state.live_links(context.now_ms))
-        if used >= limit:
-            raise Rejected(
-                "quota_exceeded",
-                "the group has as many working links as its plan allows; revoke some",
-                quota="links",
-                limit=limit,
-                used=used,
-            )
-        excess = max(0, len(state.links) + 1 - CONTENT.links_kept_max)
-        dead = [n for n, link in state.links.items() if link.dead_reason(context.now_ms)]
+        """Make the link. It grants no more than its maker may grant."""
+        is_asked = state.settings.join_policy == "approval"
+        by_approval = self.approval or (is_asked and not state.is_admin(context.caller.user))
         expires = None if self.expires_in_ms is None else context.now_ms + self.expires_in_ms
         return [
             LinkMade(
@@ -126,7 +140,8 @@ class ShareLink(Command):
                 channel=self.channel,
                 expires_at_ms=expires,
                 uses_max=self.uses_max,
-                dropped=tuple(dead[:excess]),
+                dropped=_dropped(state, context.now_ms),
+                grants=PENDING if by_approval else JOINED,
             )
         ]
 
@@ -139,12 +154,31 @@ class ShareLink(Command):
         return {"code": code, "url": context.rules.link_url.replace("{code}", code)}
 
 
+def _dropped(state: Group, now_ms: int) -> tuple[int, ...]:
+    """Give the numbers of the oldest dead links that make room for one more.
+
+    One by which somebody has come who still waits is kept beyond the bound, since its uses are
+    counted when they are approved; so at most as many are kept besides as requests may wait.
+    """
+    excess = len(state.links) + 1 - CONTENT.links_kept_max
+    if excess <= 0:
+        return ()
+    waited_for = {waiting.link for waiting in state.requests.values()}
+    dead = [
+        number
+        for number, link in state.links.items()
+        if link.dead_reason(now_ms) is not None and number not in waited_for
+    ]
+    return tuple(dead[:excess])
+
+
 @attrs.frozen
 class RevokeLink(Command):
     """End a link. Its maker may, and admins."""
 
     method = "revoke_link"
     addressed = "code"
+    in_direct = False
 
     code: str = fields.name(CONTENT.ref_max)
 
@@ -173,6 +207,7 @@ class OpenLink(LiveQuery):
 
     method = "open_link"
     addressed = "code"
+    in_direct = False
     result: ClassVar = {
         "group": "group_card",
         "channel": "string",
@@ -190,25 +225,84 @@ class OpenLink(LiveQuery):
     def ask(self, state: Group, context: Context) -> dict[str, Any]:
         """Give the group's card and what joining would do now.
 
-        ``status`` is ``joined`` (joining will do that), ``member`` (nothing to do), ``group_full``
-        or ``state`` (the group is dissolved). A link that works no more raises ``conflict``.
+        ``status`` is ``joined`` or ``pending`` (joining will do that), ``member`` (nothing to do),
+        ``banned``, ``group_full`` or ``state`` (the group is dissolved). A link that works no more
+        raises ``conflict``.
         """
         link = find_link(state, self.code, context)
         refuse_dead(link, context.now_ms)
+        user, limit = context.caller.user, state.rules(context).members_max
         shown: dict[str, Any] = {
             "group": public_card(context.stream.key, state),
             "channel": link.channel,
             "sharer": link.by,
             "status": link.grants,
         }
-        limit = state.rules(context).members_max
         if state.dissolved:
             shown["status"] = "state"
-        elif context.caller.user in state.members:
+        elif user in state.members:
             shown["status"] = "member"
-        elif len(state.members) >= limit:
+        elif banned(state, user, context.now_ms) is not None:
+            shown["status"] = "banned"
+        elif link.grants == JOINED and len(state.members) >= limit:
             shown |= {"status": "group_full", "limit": limit}
         return shown
+
+
+@attrs.frozen
+class Links(LiveQuery):
+    """List the links that are kept, the newest first. Plain members see their own."""
+
+    method = "links"
+    cost = 2
+    min_role = Role.MEMBER
+    in_direct = False
+    result: ClassVar = {"links": "list[listed_link]", "next": "integer?"}
+
+    before: int | None = fields.integer(low=1, default=None)
+    limit: int = fields.integer(
+        low=1, high=CONTENT.members_page_max, default=CONTENT.members_page_max
+    )
+
+    def ask(self, state: Group, context: Context) -> dict[str, Any]:
+        """Give a page: numbers below ``before``; ``next`` is the next page's ``before``."""
+        caller = context.caller.user
+        admin = state.is_admin(caller)
+        # By number, which is also the order in which they were made.
+        found = [
+            link
+            for link in reversed(state.links.values())
+            if (admin or link.by == caller) and (self.before is None or link.number < self.before)
+        ]
+        shown = found[: self.limit]
+        result: dict[str, Any] = {"links": [_listed(link, context) for link in shown]}
+        if len(found) > len(shown):
+            result["next"] = shown[-1].number
+        return result
+
+
+def _listed(link: Link, context: Context) -> dict[str, Any]:
+    stream = context.stream
+    code = context.links.code(stream.tenant, stream.key, link.number, link.key_id)
+    listed: dict[str, Any] = {
+        "number": link.number,
+        "channel": link.channel,
+        "by": link.by,
+        "made_ms": link.made_ms,
+        "uses": link.uses,
+        "approval": link.grants == PENDING,
+        "revoked": link.revoked,
+    }
+    if code is not None:
+        listed |= {"code": code, "url": context.rules.link_url.replace("{code}", code)}
+    if link.expires_at_ms is not None:
+        listed["expires_at_ms"] = link.expires_at_ms
+    if link.uses_max is not None:
+        listed["uses_max"] = link.uses_max
+    dead = link.dead_reason(context.now_ms)
+    if code is None or dead is not None:
+        listed["dead"] = dead or "link_revoked"
+    return listed
 
 
 def shown_links(state: Group) -> dict[str, Any]:
@@ -220,3 +314,25 @@ def shown_links(state: Group) -> dict[str, Any]:
             channels[link.channel] = channels.get(link.channel, 0) + link.uses
             sharers[link.by] = sharers.get(link.by, 0) + link.uses
     return {"joins_by_channel": channels, "joins_by_sharer": sharers}
+
+
+# --- time
+
+
+def deadline_ms(state: Group) -> int | None:
+    """Give the time at which the first of the links expires, or None."""
+    times = [
+        link.expires_at_ms
+        for link in state.links.values()
+        if link.expires_at_ms is not None and not link.revoked
+    ]
+    return min(times, default=None)
+
+
+def due(state: Group, now_ms: int) -> Sequence[Event]:
+    """Give the ends of the links whose time is over."""
+    return [
+        LinkRevoked(link=link.number, reason="expired")
+        for link in state.links.values()
+        if not link.revoked and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
+    ]

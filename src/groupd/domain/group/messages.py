@@ -1,9 +1,12 @@
-"""What members say: posts."""
+"""What members say: posts. And how a request finds the message that it is about.
+
+A message is changed by later events, never in place: see ``edits``, ``recalls``, ``reactions``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -16,18 +19,29 @@ from groupd.domain.base import (
     Context,
     Decision,
     Event,
+    Identity,
     Needs,
     Receipt,
     Record,
+    Request,
+    Rule,
 )
+from groupd.domain.cards import check_card
+from groupd.domain.group.moderation import SLOW_MODE, SPEAKING
 from groupd.domain.group.state import Group
-from groupd.domain.projection import EVERYBODY, Change, Mention, Spoke
+from groupd.domain.projection import EVERYBODY, Change, Mention, Reply, Spoke
 from groupd.errors import Rejected
+
+MESSAGE_KINDS: Final = ("posted", "announced")
+"""Kinds that can be pinned, replied to, reacted to and recalled."""
 
 
 @attrs.frozen
 class Posted(Event):
-    """A message. All its fields may be erased, so all have defaults."""
+    """A message. All its fields may be erased, so all have defaults and no state is made of them.
+
+    Clients show a card of a type that they do not know as a link.
+    """
 
     kind = "posted"
     countable = True
@@ -37,13 +51,24 @@ class Posted(Event):
     reply_to: int = fields.stored("seq", 0)
     mentions: tuple[str, ...] | str = fields.stored('list[user] or "all"', ())
 
+    def apply(self, state: Group, record: Record) -> None:
+        """Note when the member spoke."""
+        member = state.members.get(record.user)
+        if member is not None:
+            member.spoke_ms = record.time_ms
+
     def project(self, record: Record) -> Sequence[Change]:
-        """Note who spoke, and who is mentioned."""
+        """Note who spoke, who is mentioned, and what it replies to."""
         spoke = Spoke(record.user, record.seq)
-        if not self.mentions:
+        if not self.mentions and not self.reply_to:
             return (spoke,)
-        users = (EVERYBODY,) if isinstance(self.mentions, str) else self.mentions
-        return (spoke, Mention(users, record.seq))
+        changes: list[Change] = [spoke]
+        if self.mentions:
+            users = (EVERYBODY,) if isinstance(self.mentions, str) else self.mentions
+            changes.append(Mention(users, record.seq))
+        if self.reply_to:
+            changes.append(Reply(self.reply_to, record.seq))
+        return changes
 
 
 def check_mentions(value: Any, field: str) -> tuple[str, ...] | str:
@@ -57,18 +82,42 @@ def check_mentions(value: Any, field: str) -> tuple[str, ...] | str:
     return tuple(dict.fromkeys(fields.clean_user(user, field) for user in value))
 
 
-def check_card(value: Any, field: str) -> dict[str, Any]:
-    """Check a card: a map of the host's own with a ``type``."""
-    if not isinstance(value, dict):
-        raise fields.refuse(field, "expected a map")
-    kind = value.get("type")
-    if type(kind) is not str or not 1 <= len(kind) <= CONTENT.channel_max:
-        raise fields.refuse(field, "expected a `type`, a short string")
-    checked: dict[str, Any] = fields.clean_value(value, field)
-    if fields.size_of(checked) > CONTENT.card_max_bytes:
-        limit = CONTENT.card_max_bytes
-        raise Rejected("too_large", f"{field}: expected at most {limit} bytes", limit_bytes=limit)
-    return checked
+def text_field() -> Any:
+    """Make the field for what a message says."""
+    return fields.text(CONTENT.text_max, default="")
+
+
+def card_field() -> Any:
+    """Make the field for a message's card."""
+    return fields.custom(check_card, "card", default=None, max_bytes=CONTENT.card_max_bytes)
+
+
+def mentions_field() -> Any:
+    """Make the field for whom a message mentions."""
+    return fields.custom(
+        check_mentions, 'list[user] or "all"', default=(), max=CONTENT.mentions_max
+    )
+
+
+# --- rules
+
+
+def _refuse_blocked(state: Group, context: Context, request: Request) -> Rejected | None:
+    if not state.direct or not context.fetched.blocks.get(pair_of(state)[0]):
+        return None
+    return Rejected("forbidden", "one of the two has blocked the other", reason="blocked")
+
+
+NOT_BLOCKED: Final = Rule("not_blocked", "account", _refuse_blocked)
+"""In a direct chat, neither has blocked the other. Its requests need ``pair_of`` as ``blocks``."""
+
+
+def pair_of(state: Group) -> tuple[tuple[str, str], ...]:
+    """Give the two of a direct chat as one pair; nothing for a group."""
+    if not state.direct:
+        return ()
+    one, other = state.direct
+    return ((one, other),)
 
 
 @attrs.frozen
@@ -77,36 +126,29 @@ class Post(Command):
 
     method = "post"
     result: ClassVar = {"status": "post_status", "seq": "seq?", "time_ms": "time_ms"}
+    rules = (*SPEAKING, SLOW_MODE, NOT_BLOCKED)
 
-    text: str = fields.text(CONTENT.text_max, default="")
-    card: Mapping[str, Any] | None = fields.custom(
-        check_card, "card", default=None, max_bytes=CONTENT.card_max_bytes
-    )
+    text: str = text_field()
+    card: Mapping[str, Any] | None = card_field()
     reply_to: int | None = fields.seq(default=None)
-    mentions: tuple[str, ...] | str = fields.custom(
-        check_mentions, 'list[user] or "all"', default=(), max=CONTENT.mentions_max
-    )
+    mentions: tuple[str, ...] | str = mentions_field()
 
     def __attrs_post_init__(self) -> None:
         if not self.text and self.card is None:
             raise fields.refuse("text", "a post needs a text or a card")
 
-    def needs(self, state: Group) -> Needs:
-        """Fetch the message that this replies to."""
-        return NOTHING if self.reply_to is None else Needs(messages=(self.reply_to,))
+    def needs(self, state: Group, caller: Identity) -> Needs:
+        """Fetch the message that this replies to; in a direct chat, also who blocks whom."""
+        if self.reply_to is None and not state.direct:
+            return NOTHING
+        messages = () if self.reply_to is None else (self.reply_to,)
+        return Needs(messages=messages, blocks=pair_of(state))
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Take the post; only an admin may mention all. Mentions of strangers are dropped."""
-        mentions = self.mentions
-        if mentions == "all":
-            if not state.is_admin(context.caller.user):
-                raise Rejected(
-                    "forbidden", "only admins mention all", reason="role", required="admin"
-                )
-        elif mentions:
-            mentions = tuple(user for user in mentions if user in state.members)
+        mentions = accepted_mentions(self.mentions, state, context)
         if self.reply_to is not None:
-            refuse_unless_message(context, self.reply_to)
+            find_message(state, context, self.reply_to)
         return [
             Posted(text=self.text, card=self.card, reply_to=self.reply_to or 0, mentions=mentions)
         ]
@@ -116,13 +158,35 @@ class Post(Command):
         return {"status": "posted", "seq": receipt.seq, "time_ms": receipt.time_ms}
 
 
-def refuse_unless_message(context: Context, seq: int) -> Card:
-    """Give the card of the message ``seq``; raises ``not_found`` where it is none."""
-    card = context.message(seq)
-    if card is None or card.kind not in MESSAGE_KINDS:
+def accepted_mentions(
+    mentions: tuple[str, ...] | str, state: Group, context: Context
+) -> tuple[str, ...] | str:
+    """Give the mentions of members, or of all where an admin asks; raises ``forbidden``."""
+    if isinstance(mentions, str):
+        if not state.is_admin(context.caller.user):
+            raise Rejected("forbidden", "only admins mention all", reason="role", required="admin")
+        return mentions
+    return tuple(user for user in mentions if user in state.members) if mentions else mentions
+
+
+# --- finding the message that a request is about
+
+
+def find_card(state: Group, context: Context, seq: int) -> Card:
+    """Give the card of the message ``seq``, recalled or not; raises ``not_found``.
+
+    What a member may not read does not exist for them.
+    """
+    card = context.fetched.messages.get(seq)
+    floor = state.members[context.caller.user].floor
+    if card is None or card.kind not in MESSAGE_KINDS or seq < floor:
         raise Rejected("not_found", f"no message {seq}")
     return card
 
 
-MESSAGE_KINDS = ("posted", "announced")
-"""Kinds that can be pinned and replied to."""
+def find_message(state: Group, context: Context, seq: int) -> Card:
+    """Give the card of the message ``seq``; raises ``not_found``, or ``conflict`` once recalled."""
+    card = find_card(state, context, seq)
+    if card.recalled:
+        raise Rejected("conflict", f"message {seq} was recalled", reason="recalled")
+    return card

@@ -11,7 +11,9 @@ import attrs
 from groupd.config import CONTENT
 from groupd.domain import fields
 from groupd.domain.base import Audience, Command, Context, Decision, Event, Record, Role, Unchanged
-from groupd.domain.group.state import SETTINGS, Group, Settings
+from groupd.domain.group.conditions import check_conditions, clause_text
+from groupd.domain.group.parts import SETTINGS, Settings
+from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, PutCard
 
 
@@ -20,6 +22,7 @@ class Created(Event):
     """The group exists from now on. Its ``user`` is the owner; ``joined`` events follow."""
 
     kind = "created"
+    lets_in = True
 
     name: str = ""
     picture: str = ""
@@ -32,31 +35,42 @@ class Created(Event):
     history: str = fields.stored("history_policy", "all")
     time_zone: str = fields.stored("time_zone", "UTC")
     data: Mapping[str, Any] | None = None
+    conditions: Mapping[str, Any] | None = fields.stored("condition", None)
+    public_stats: bool = False
     ref: str | None = None
     plan: str = ""
+    direct: tuple[str, ...] = fields.stored("list[user]", ())
+    """The two users of a direct chat."""
 
     def apply(self, state: Group, record: Record) -> None:
         """Found the group."""
         state.settings = Settings(**{name: getattr(self, name) for name in SETTINGS})
         state.ref = self.ref
         state.plan = self.plan
-        state.owner = record.user
+        state.direct = self.direct
+        state.owner = "" if self.direct else record.user
         state.created_ms = record.time_ms
         state.settings_seq = record.seq
 
     def views(self, record: Record) -> Sequence[tuple[str, Audience | None]]:
         """Let the owner read from the very first event on."""
-        return ((record.user, Audience.ADMINS),)
+        return ((record.user, Audience.MEMBERS if self.direct else Audience.ADMINS),)
 
     def project(self, record: Record) -> Sequence[Change]:
         """List the group."""
         values = {
             "name": self.name,
             "picture": self.picture,
-            "owner": record.user,
+            "owner": "" if self.direct else record.user,
             "ref": self.ref,
             "dissolved": False,
             "discoverable": self.discoverable,
+            "category": self.category,
+            "description": self.description,
+            "location": self.location,
+            "join_policy": self.join_policy,
+            "created_ms": record.time_ms,
+            "direct": bool(self.direct),
         }
         return (PutCard(values),)
 
@@ -78,7 +92,10 @@ class Updated(Event):
 
     def project(self, record: Record) -> Sequence[Change]:
         """Change what the index shows of them."""
-        shown = ("name", "picture", "discoverable")
+        shown = (
+            *("name", "picture", "discoverable", "category", "description"),
+            *("location", "join_policy"),
+        )
         values = {name: self.changes[name] for name in shown if name in self.changes}
         return (PutCard(values),) if values else ()
 
@@ -102,13 +119,11 @@ class Dissolved(Event):
 # --- fields that `create` and `update` share
 
 
-JOIN_POLICIES: Final = ("open", "invite_only")
+JOIN_POLICIES: Final = ("open", "approval", "invite_only")
 
 
 def check_join_policy(value: Any, field: str) -> str:
-    """Check a join policy; approval is refused until its decisions exist."""
-    if value == "approval":
-        raise fields.refuse(field, "approval is not supported by this version")
+    """Check a join policy."""
     if value not in JOIN_POLICIES:
         raise fields.refuse(field, f"expected one of {', '.join(JOIN_POLICIES)}")
     return str(value)
@@ -159,6 +174,10 @@ class Update(Command):
     discoverable: bool | None = fields.boolean(default=None)
     history: str | None = fields.choice("all", "joined", default=None)
     time_zone: str | None = fields.custom(check_time_zone, "time_zone", default=None)
+    conditions: Mapping[str, Any] | None = fields.custom(
+        check_conditions, "condition", default=None
+    )
+    public_stats: bool | None = fields.boolean(default=None)
     data: Mapping[str, Any] | None = fields.value_map(CONTENT.data_max_bytes, default=None)
 
     def decide(self, state: Group, context: Context) -> Decision:
@@ -167,7 +186,7 @@ class Update(Command):
         asked = self.params()
         if not asked:
             raise fields.refuse("name", "name at least one setting to change")
-        for name in ("location", "data"):
+        for name in ("location", "data", "conditions"):
             if asked.get(name) == {}:
                 asked[name] = None
         changes = {
@@ -208,4 +227,6 @@ def public_card(group: str, state: Group) -> dict[str, Any]:
     }
     if settings.location is not None:
         card["location"] = dict(settings.location)
+    if settings.conditions is not None:
+        card["condition"] = clause_text(settings.conditions)
     return card

@@ -1,160 +1,100 @@
-"""The state of a group, and the guards that all its commands share.
+"""The state of a group, and the rules that all its requests share.
 
 Placement rules:
-- A group keeps settings, members, pins, links and the current announcement: never its history.
-  What a decision needs of older messages comes through ``Context.fetched``.
+- A group keeps settings, members, those who wait, bans, pins, links and the current announcement:
+  never its history. What a decision needs of older messages comes through ``Context.fetched``.
 - Only ``apply`` of an event changes a field here. Which file an event stands in says which part of
-  the state is its own: ``founding``, ``membership``, ``messages``, ``board``, ``links``,
-  ``settings``.
+  the state is its own: ``settings``, ``membership``, ``admission``, ``invitations``, ``roles``,
+  ``nicknames``, ``moderation``, ``messages``, ``edits``, ``recalls``, ``board``, ``links``.
 - Nothing here depends on text that may be erased: an announcement is kept by its seq.
+- How it lies in a snapshot stands in ``snapshot.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, ClassVar, Final, Self
 
 import attrs
 
 from groupd.config import Plan
-from groupd.domain.base import Command, Context, Query, Role
-from groupd.domain.exactly_once import RequestMemory
+from groupd.domain.base import Command, Context, Request, Role, Rule
+from groupd.domain.group import snapshot
+from groupd.domain.group.parts import (
+    Announcement,
+    Ban,
+    Invitation,
+    JoinRequest,
+    Link,
+    Member,
+    Offer,
+    Pin,
+    Refusal,
+    Settings,
+    Silence,
+)
 from groupd.domain.stream import Stream
 from groupd.errors import Rejected
 
-
-@attrs.define
-class Member:
-    """One member of a group."""
-
-    role: Role
-    name: str
-    joined_ms: int
-    joined_seq: int
-    floor: int
-    """The first seq that they may read."""
-
-
-@attrs.define
-class Link:
-    """A share link. What it is for never changes; only ``uses`` and ``revoked`` do."""
-
-    number: int
-    by: str
-    key_id: str
-    channel: str
-    made_ms: int
-    expires_at_ms: int | None
-    uses_max: int | None
-    grants: str
-    """``joined``: what joining by it gives, as of its making."""
-    uses: int = 0
-    revoked: bool = False
-
-    def dead_reason(self, now_ms: int) -> str | None:
-        """Say why it no longer works, or None while it does."""
-        # First, because a link that has expired is soon revoked by the server.
-        if self.expires_at_ms is not None and now_ms >= self.expires_at_ms:
-            return "link_expired"
-        if self.revoked:
-            return "link_revoked"
-        if self.uses_max is not None and self.uses >= self.uses_max:
-            return "link_used_up"
-        return None
-
-
-@attrs.define
-class Pin:
-    """A message on the pin board."""
-
-    by: str
-    time_ms: int
-    event_seq: int
-
-
-@attrs.define
-class Announcement:
-    """The current announcement: where its text stands, and who has acknowledged it."""
-
-    seq: int
-    by: str
-    time_ms: int
-    acknowledged: dict[str, int] = attrs.field(factory=dict)
-    """User -> seq of the acknowledgement."""
-
-
-@attrs.frozen
-class Settings:
-    """What owner and admins may change with ``update``."""
-
-    name: str = ""
-    picture: str = ""
-    category: str = ""
-    description: str = ""
-    location: dict[str, float] | None = None
-    join_policy: str = "open"
-    member_invites: bool = True
-    discoverable: bool = True
-    history: str = "all"
-    time_zone: str = "UTC"
-    data: dict[str, Any] | None = None
-
-
-SETTINGS: Final = tuple(field.name for field in attrs.fields(Settings))
+SILENCES_KEPT: Final = 1_000
+"""Fixed, since ``apply`` depends on it."""
 
 
 @attrs.define
 class Group(Stream):
     """A group. ``seq`` 0 means that it does not exist."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     plan: str = ""
     owner: str = ""
+    """Empty in a direct chat, and where an owner has left and no heir has accepted yet."""
     ref: str | None = None
     created_ms: int = 0
+    direct: tuple[str, ...] = ()
+    """The two users of a direct chat; empty for a group."""
     settings: Settings = attrs.field(factory=Settings)
     settings_seq: int = 0
     """Seq of the event that changed them last."""
     members: dict[str, Member] = attrs.field(factory=dict)
+    requests: dict[str, JoinRequest] = attrs.field(factory=dict)
+    """User -> their join request that waits, the oldest first."""
+    declined: dict[str, Refusal] = attrs.field(factory=dict)
+    """User -> the latest refusal, the oldest first."""
+    invitations: dict[str, Invitation] = attrs.field(factory=dict)
+    bans: dict[str, Ban] = attrs.field(factory=dict)
+    offer: Offer | None = None
+    passed_over: dict[str, int] = attrs.field(factory=dict)
+    """Those to whom an ownerless group was offered in vain -> seq of the offer's end."""
+    silences: dict[str, Silence] = attrs.field(factory=dict)
+    """Former member -> what keeps them from speaking, the latest ``SILENCES_KEPT``."""
+    all_muted: bool = False
+    all_muted_seq: int = 0
+    slow_mode_ms: int = 0
+    slow_mode_seq: int = 0
     announcement: Announcement | None = None
     announcements: list[int] = attrs.field(factory=list)
     """Seqs of the earlier ones that are kept for listing, oldest first."""
     pins: dict[int, Pin] = attrs.field(factory=dict)
     """Seq of the message -> its pin, in the order of the board."""
     unpinned: dict[int, int] = attrs.field(factory=dict)
-    """Seq of a message taken off lately -> seq of the ``unpinned`` event."""
+    """Seq of a message taken off lately -> seq of the event that did it."""
     links: dict[int, Link] = attrs.field(factory=dict)
     links_made: int = 0
     dissolved: bool = False
 
     # --- guards
 
-    def guard(self, request: Command | Query, context: Context) -> None:
-        """Refuse what the group's existence, state and the caller's role do not allow."""
-        member = self.members.get(context.caller.user)
-        if self.seq == 0 or (member is None and not self.visible_to(request, context)):
-            raise Rejected("not_found", "no such group")
-        if not isinstance(request, Command):
-            return
-        if self.dissolved:
-            raise Rejected("conflict", "the group is dissolved", reason="state")
-        required = request.min_role
-        if required is None:
-            return
-        if member is None:
-            raise not_a_member()
-        if member.role < required:
-            raise Rejected(
-                "forbidden",
-                f"this takes the role {required.label}",
-                reason="role",
-                required=required.label,
-            )
+    @staticmethod
+    def rules_of(request: type[Request]) -> Sequence[Rule]:
+        """Give all rules of a kind of request, in the order in which they are checked."""
+        return rules_of(request)
 
-    def visible_to(self, request: Command | Query, context: Context) -> bool:
+    def visible_to(self, request: Request, context: Context) -> bool:
         """Say whether a stranger may know, by this request, that the group exists."""
-        if self.settings.discoverable:
+        user = context.caller.user
+        if self.settings.discoverable or user in self.requests or user in self.invitations:
             return True
         # Only a code that is right: a made-up one must not tell whether the group exists.
         code = getattr(request, "code", None)
@@ -171,6 +111,8 @@ class Group(Stream):
             if own is not None and context.links.equal(own, code):
                 found = link
         return found
+
+    # --- what the rules ask
 
     def role_of(self, user: str) -> Role | None:
         """Give a member's role, or None for a stranger."""
@@ -190,63 +132,114 @@ class Group(Stream):
         """Give the links that still work."""
         return (link for link in self.links.values() if link.dead_reason(now_ms) is None)
 
+    # --- changes that several events make
+
+    def muted_until_ms(self, user: str, now_ms: int) -> int:
+        """Give until when a former member is still muted; 0 for not at all.
+
+        Leaving and coming back is no way around it.
+        """
+        silence = self.silences.get(user)
+        return silence.muted_until_ms if silence and silence.muted_until_ms > now_ms else 0
+
+    def admit(self, user: str, member: Member) -> None:
+        """Let somebody in; what they waited for is over, what kept them silent is not."""
+        silence = self.silences.pop(user, None)
+        if silence is not None:
+            member.spoke_ms = silence.spoke_ms
+        self.members[user] = member
+        self.requests.pop(user, None)
+        self.invitations.pop(user, None)
+
+    def drop(self, user: str) -> None:
+        """Take a member out, with all that depends on being one."""
+        member = self.members.pop(user, None)
+        if member is not None and (member.muted_until_ms > self.time_ms or self.slow_mode_ms):
+            self.silences[user] = Silence(member.muted_until_ms, member.spoke_ms)
+            if len(self.silences) > SILENCES_KEPT:
+                del self.silences[next(iter(self.silences))]
+        if self.announcement is not None:
+            self.announcement.acknowledged.pop(user, None)
+        if self.offer is not None and self.offer.heir == user:
+            self.offer = None
+        if self.owner == user:
+            self.owner = ""
+
     # --- snapshots
 
     def dump(self, *, erasable: bool = True) -> Any:
         """Give the state as plain values."""
-        return [
-            [self.seq, self.n, self.time_ms, self.memory.dump(erasable=erasable)],
-            [self.plan, self.owner, self.ref, self.created_ms, self.dissolved],
-            [self.settings_seq, *attrs.astuple(self.settings, recurse=False)],
-            [[user, *attrs.astuple(member)] for user, member in self.members.items()],
-            None
-            if self.announcement is None
-            else [
-                self.announcement.seq,
-                self.announcement.by,
-                self.announcement.time_ms,
-                list(self.announcement.acknowledged.items()),
-            ],
-            list(self.announcements),
-            [[seq, *attrs.astuple(pin)] for seq, pin in self.pins.items()],
-            list(self.unpinned.items()),
-            [list(attrs.astuple(link)) for link in self.links.values()],
-            self.links_made,
-        ]
+        return snapshot.dump(self, erasable=erasable)
 
     @classmethod
     def load(cls, plain: Any) -> Self:
         """Rebuild a group from ``dump``."""
-        head, own, settings, members, said, earlier, pins, unpinned, links, links_made = plain
-        return cls(
-            seq=head[0],
-            n=head[1],
-            time_ms=head[2],
-            memory=RequestMemory.load(head[3]),
-            plan=own[0],
-            owner=own[1],
-            ref=own[2],
-            created_ms=own[3],
-            dissolved=own[4],
-            settings=Settings(*map(_with_tuples, settings[1:])),
-            settings_seq=settings[0],
-            members={row[0]: Member(Role(row[1]), *row[2:]) for row in members},
-            announcement=None
-            if said is None
-            else Announcement(said[0], said[1], said[2], dict(said[3])),
-            announcements=list(earlier),
-            pins={row[0]: Pin(*row[1:]) for row in pins},
-            unpinned=dict(unpinned),
-            links={row[0]: Link(*row) for row in links},
-            links_made=links_made,
+        return cls(**snapshot.load(plain))
+
+
+# --- the rules that every request to a group has
+
+
+def _refuse_unseen(state: Group, context: Context, request: Request) -> Rejected | None:
+    if state.seq == 0:
+        return Rejected("not_found", "no such group")
+    if context.caller.user in state.members or state.visible_to(request, context):
+        return None
+    return Rejected("not_found", "no such group")
+
+
+def _refuse_dissolved(state: Group, context: Context, request: Request) -> Rejected | None:
+    if not state.dissolved:
+        return None
+    return Rejected("conflict", "the group is dissolved", reason="state")
+
+
+def _refuse_direct(state: Group, context: Context, request: Request) -> Rejected | None:
+    if not state.direct:
+        return None
+    return Rejected("forbidden", "a direct chat has no such thing", reason="direct")
+
+
+@cache
+def _role_rule(required: Role) -> Rule:
+    def refuse(state: Group, context: Context, request: Request) -> Rejected | None:
+        member = state.members.get(context.caller.user)
+        if member is None:
+            return not_a_member()
+        if member.role >= required:
+            return None
+        return Rejected(
+            "forbidden",
+            f"this takes the role {required.label}",
+            reason="role",
+            required=required.label,
         )
 
+    return Rule("role", "role", refuse, lambda state, context: required.label)
 
-def _with_tuples(value: Any) -> Any:
-    """Give a setting as ``create`` and ``update`` make it, so that it compares equal to theirs."""
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
+
+EXISTS: Final = Rule("exists", "group", _refuse_unseen)
+ALIVE: Final = Rule(
+    "not_dissolved", "group", _refuse_dissolved, lambda state, context: not state.dissolved
+)
+NOT_DIRECT: Final = Rule("not_direct", "group", _refuse_direct)
+
+
+def _rules_of(request: type[Request]) -> Sequence[Rule]:
+    rules: list[Rule] = []
+    if not request.founds:
+        rules.append(EXISTS)
+        if issubclass(request, Command):
+            rules.append(ALIVE)
+        if not request.in_direct:
+            rules.append(NOT_DIRECT)
+        if request.min_role is not None:
+            rules.append(_role_rule(request.min_role))
+    return (*rules, *request.rules)
+
+
+rules_of: Final[Callable[[Any], Sequence[Rule]]] = cache(_rules_of)
+"""Gives all rules of a kind of request, in the order in which they are checked."""
 
 
 def not_a_member() -> Rejected:
