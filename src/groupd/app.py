@@ -33,6 +33,7 @@ from groupd.domain.fields import clean_user
 from groupd.domain.links import LinkKeys
 from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
+from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
 from groupd.errors import ConfigError, Disconnected
@@ -149,10 +150,18 @@ def new_store_id() -> str:
 
 
 def store_maker(config: Config) -> Callable[[], Store]:
-    """Give what opens the configured store."""
+    """Give what opens the configured store; one of an older format gets its index made anew."""
+
+    def open_files() -> Store:
+        store = SqliteStore.open(Path(config.data), new_id=new_store_id)
+        if store.index_is_stale:
+            log.info("index_rebuilding", data=config.data)
+            log.info("index_rebuilt", records=store.rebuild_index(project))
+        return store
+
     if config.memory:
         return lambda: MemoryStore(new_store_id())
-    return lambda: SqliteStore.open(Path(config.data), new_id=new_store_id)
+    return open_files
 
 
 # --- as a library

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import PATIENCE_S, Groupd, environment
+from tests.e2e.process import PATIENCE_S, Groupd, Process, environment
 from tests.e2e.raw import dial
 
 COMMANDS = ("serve", "token", "chat", "log", "check")
@@ -169,3 +169,33 @@ async def test_chat_says_at_once_that_nobody_answers(groupd: Groupd) -> None:
     done = await groupd.run("chat", "--token", "t", "--server", "tcp://127.0.0.1:1")
     assert done.returncode == 1
     assert "nobody answers there" in done.stderr
+
+
+async def test_people_chat_from_their_terminals(groupd: Groupd) -> None:
+    def chat(server: Process, user: str, *lines: str) -> str:
+        command = [GROUPD, "chat", "--server", server.url, "--token", server.token(user)]
+        done = subprocess.run(
+            [str(word) for word in command],
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    async with groupd.serving() as server:
+        said = chat(server, "ann", "/create Tea", "/update join_policy=approval", "/help", "/link")
+        assert "You are ann." in said
+        assert "/approve USER" in said
+        group = said.split("Founded Tea: ")[1].split(".")[0]
+        said = chat(server, "bob", "/search tea", f"/join {group} please")
+        assert "you wait for its admins" in said
+        said = chat(server, "ann", "/requests", "/approve bob", "welcome @bob", "/quit", "never")
+        assert "please" in said
+        said = chat(server, "bob", "/chats", "/history", "/kick ann")
+        assert "ann welcome @bob" in said
+        assert "Not done: the caller's role in the group is too low." in said
+        assert "never" not in said

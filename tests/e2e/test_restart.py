@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -52,7 +52,12 @@ def content(data: Path) -> dict[str, list[Any]]:
         return {
             name: sorted(connection.execute(f'select * from "{name}"'), key=repr)
             for (name,) in names.fetchall()
+            if not name.startswith(INSIDES)
         }
+
+
+INSIDES: Final = ("words_", "places_")
+"""How full-text index and R*Tree lie in tables of their own, which depends on their history."""
 
 
 async def test_what_was_acknowledged_is_there_after_a_kill(groupd: Groupd, tmp_path: Path) -> None:
@@ -70,7 +75,7 @@ async def test_what_was_acknowledged_is_there_after_a_kill(groupd: Groupd, tmp_p
             info = await ann.ask("info", group=group)
             assert info["announcement"]["text"] == "Tea at five"
             assert [pin["seq"] for pin in info["pins"]] == [4]
-            assert info["stats"] == {"members": 2, "messages": 121}
+            assert (info["stats"]["members"], info["stats"]["messages"]) == (2, 121)
         # Beside it.
         checked = await groupd.run("check", "--data", data)
         assert (checked.returncode, checked.stderr) == (0, "")

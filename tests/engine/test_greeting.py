@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from groupd.config import CONTENT, Limits
 from groupd.domain.base import GROUP, Audience, StreamKey
 from groupd.domain.catalog import EVENTS
-from groupd.engine import greeting
+from groupd.engine import listing
 from groupd.engine.hub import Hub
 from groupd.errors import LogUnavailable, Rejected
 from groupd.storage.log import InlineLog
@@ -49,7 +49,10 @@ class Step:
     """Steps to wait before it: up to 8 checkpoints, or else milliseconds."""
 
 
-OFTEN: Final = ("post", "join", "leave", "hello", "hello", "again", "found", "passivate")
+OFTEN: Final = (
+    *("post", "join", "leave", "hello", "hello", "again", "found", "passivate"),
+    *("promote", "demote", "kick"),
+)
 RARELY: Final = ("dissolve", "part", "off and on")
 
 
@@ -103,6 +106,12 @@ class Play:
                 case "found":
                     other = USERS[USERS.index(user) - 1]
                     await self.hub.act_as(user).create("New", members=[other])
+                case "promote":
+                    await self.hub.act_as("olga").set_role(group, user, role="admin")
+                case "demote":
+                    await self.hub.act_as("olga").set_role(group, user, role="member")
+                case "kick":
+                    await self.hub.act_as("olga").kick(group, user)
                 case "passivate":
                     await self.hub.passivate()
                 case "hello":
@@ -144,7 +153,7 @@ class Play:
         if not again:
             told.clear()
         while after is not None and not again:
-            page = await caller.groups(after=after, limit=greeting.CONTENT.groups_page_max)
+            page = await caller.groups(after=after, limit=listing.CONTENT.groups_page_max)
             told |= {entry["group"]: entry["head"] for entry in page["groups"]}
             after = page.get("next")
         self.busy.discard(session)
@@ -208,7 +217,7 @@ def check_session(play: Play, session: FakeSession) -> None:
 
 
 def ends(store: MemoryStore, stream: StreamKey) -> set[int]:
-    kinds = ("left", "dissolved")
+    kinds = ("left", "kicked", "dissolved")
     return {record.seq for record in records_of(store, stream) if record.kind in kinds}
 
 
@@ -259,7 +268,7 @@ def run_play(todo: Sequence[Step], delays: Sequence[int], *, limits: Limits | No
             await hub.passivate()
             assert not hub.outlets._outlets
             assert not hub.outlets.roster._peers
-            assert not hub.outlets.roster._taken
+            assert not hub.outlets.roster._news
 
     play(main)
 
@@ -280,7 +289,7 @@ def test_also_where_publishing_is_detached(todo: list[Step], delays: list[int]) 
 @given(todo=steps(), delays=DELAYS)
 def test_also_where_the_groups_take_several_pages(todo: list[Step], delays: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(greeting, "CONTENT", attrs.evolve(CONTENT, groups_page_max=1))
+        patch.setattr(listing, "CONTENT", attrs.evolve(CONTENT, groups_page_max=1))
         run_play(todo, delays)
 
 
@@ -366,7 +375,7 @@ async def test_a_repeated_answer_comes_after_the_pushes_that_its_heads_include()
         await session.hello()
         session.write()
         session.messages.clear()
-        late = log.delay_a_read()
+        late = log.delay_a_read(skip=1)  # The first is about who they are.
         nursery.start_soon(lambda: session.hello(again=True))
         await settle()
         await hub.act_as("olga").post(group, "in between")
@@ -497,13 +506,13 @@ async def test_a_greeting_that_is_cancelled_leaves_nothing_behind() -> None:
             session.part()
             assert not hub.outlets._outlets
             assert not hub.outlets.roster._peers
-            assert not hub.outlets.roster._taken
+            assert not hub.outlets.roster._news
 
 
 async def test_the_first_page_goes_on_where_all_of_its_groups_were_left_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(greeting, "CONTENT", attrs.evolve(CONTENT, groups_page_max=2))
+    monkeypatch.setattr(listing, "CONTENT", attrs.evolve(CONTENT, groups_page_max=2))
     store = new_store()
     async with hub_on(store) as hub:
         groups = sorted(
@@ -514,7 +523,7 @@ async def test_the_first_page_goes_on_where_all_of_its_groups_were_left_meanwhil
             await hub.act_as("mia").leave(group)
         upto = {place.group: place.head for place in places}
         mia = hub.act_as("mia").identity
-        page = await greeting.list_groups(hub._shared, mia, places, upto)
+        page = await listing.list_groups(hub._shared, mia, places, upto)
         assert page.next == groups[1]
 
 
@@ -548,3 +557,33 @@ async def test_admins_read_as_admins_from_the_first_push_on() -> None:
         outlet = hub.outlets.get(group_key(group))
         assert outlet is not None
         assert outlet._views[session.peer] is Audience.ADMINS
+
+
+@pytest.mark.parametrize("role", ["admin", "member"])
+async def test_a_role_that_changes_while_its_member_is_greeted_is_the_one_that_counts(
+    role: str,
+) -> None:
+    """The memberships were read with the old role, and the change is published before they come."""
+    log = LateLog(new_store())
+    async with hub_on(log) as hub, trio.open_nursery() as nursery:
+        olga = hub.act_as("olga")
+        group = (await olga.create("Tea", members=["mia", "noa"]))["group"]
+        if role == "member":
+            await olga.set_role(group, "mia", role="admin")
+        session = FakeSession(hub, "mia")
+        # The first read of a greeting is of the profile, the second one of the memberships.
+        late = log.delay_a_read(skip=1)
+        nursery.start_soon(session.hello)
+        await settle()
+        await olga.set_role(group, "mia", role=role)
+        late.set()
+        await settle()
+        seq = (await olga.announce(group, "Meet at six"))["seq"]
+        await hub.act_as("noa").acknowledge(group, seq)
+        await settle()
+        session.write()
+        (answer,) = answers_of(session)
+        (head,) = heads_of(answer).values()
+        assert session.seqs(group) == list(range(head + 1, seq + 2))
+        seen = "acknowledged" if role == "admin" else "hidden"
+        assert session.kinds(group)[-2:] == ["announced", seen]

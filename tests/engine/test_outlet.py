@@ -17,7 +17,8 @@ from groupd.domain.group.board import Acknowledge
 from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
-from groupd.engine.outlet import Outlet, Outlets, Publication, Roster
+from groupd.engine.mail import Entry
+from groupd.engine.outlet import Move, Outlet, Outlets, Publication, Roster
 from groupd.engine.peer import Peer
 from tests.engine.rig import (
     Answers,
@@ -56,14 +57,9 @@ class Pile:
     count: int = 0
 
     def add(self, user: str, request: Any, request_id: str = "") -> None:
-        self.hub.submit(
-            Identity(user),
-            request,
-            group=self.group,
-            request_id=request_id,
-            replies=self.answers,
-            tag=self.count,
-        )
+        # Into the group's mailbox itself, also what would pass through an account on its way.
+        entry = Entry(Identity(user), request, request_id, self.answers, self.count)
+        self.hub._directory.tell(group_key(self.group), entry)
         self.count += 1
 
 
@@ -457,7 +453,8 @@ class Step:
     """One frame of a publication: its audience, and whose view it changes."""
 
     is_masked: bool
-    moves: dict[str, Audience | None]
+    moves: dict[str, tuple[Audience | None, bool]]
+    """User -> their view after it, and whether it lets them in."""
 
 
 def publications() -> st.SearchStrategy[list[Step]]:
@@ -466,7 +463,9 @@ def publications() -> st.SearchStrategy[list[Step]]:
         st.builds(
             Step,
             is_masked=st.booleans(),
-            moves=st.dictionaries(st.sampled_from(("ann", "bob")), views, max_size=2),
+            moves=st.dictionaries(
+                st.sampled_from(("ann", "bob")), st.tuples(views, st.booleans()), max_size=2
+            ),
         ),
         min_size=1,
         max_size=8,
@@ -479,7 +478,7 @@ def publication_of(frames: list[Step], first: int = 1) -> Publication:
     for index, step in enumerate(frames):
         if step.is_masked:
             made.masked[index] = b"(%d)" % (first + index)
-        made.moves += [(index, user, view) for user, view in step.moves.items()]
+        made.moves += [Move(index, user, *move) for user, move in step.moves.items()]
     return made
 
 
@@ -489,7 +488,9 @@ def read_by_model(
     """Go frame by frame: who is let in reads that frame; who is taken out reads it too."""
     got = b""
     for seq, step in enumerate(frames, 1):
-        after = step.moves.get(user, view)
+        after, lets_in = step.moves.get(user, (view, True))
+        if view is None and not lets_in:
+            after = None
         # The frame that changes a view is read as it was before, or as of joining.
         reading = view if view is not None else after
         if reading is not None:

@@ -87,7 +87,7 @@ async def test_after_passivation_nothing_is_left_in_memory() -> None:
         assert not hub._directory._actors
         assert not hub.outlets._outlets
         assert not hub.outlets.roster._peers
-        assert not hub.outlets.roster._taken
+        assert not hub.outlets.roster._news
         assert session.peer.streams == set()
 
 

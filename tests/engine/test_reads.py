@@ -173,7 +173,8 @@ async def test_an_event_reads_as_it_was_pushed() -> None:
         session = FakeSession(hub, "olga")
         await session.hello()
         olga = hub.act_as("olga")
-        await olga.post(group, "你好", mentions=["olga"], card={"type": "goods", "price": 3})
+        card = {"type": "goods", "title": "Tea", "price": 3, "currency": "CNY"}
+        await olga.post(group, "你好", mentions=["olga"], card=card)
         await olga.announce(group, "Meet at six")
         await olga.share_link(group, channel="wechat")
         page = await olga.history(group, after=2)

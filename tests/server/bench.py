@@ -124,7 +124,7 @@ class Bench:
             "addresses": len(server._addresses),
             "seats": len(server.services.seats),
             "rosters": len(outlets.roster._peers),
-            "watched": len(outlets.roster._taken),
+            "watched": len(outlets.roster._news),
             "outlets": len(outlets._outlets),
             "actors": self.hub.awake,
         }

@@ -33,7 +33,7 @@ async def test_the_operator_needs_no_hello_and_sees_every_log(autojump_clock: Mo
         page = await operator.ask("operator_log", group=group, tenant="shop", after=2, limit=1)
         assert [e["seq"] for e in page["events"]] == [post["seq"]]
         page = await operator.ask("operator_log", group="ann", tenant="shop", account=True)
-        assert [e["kind"] for e in page["events"]] == ["owned"]
+        assert [e["kind"] for e in page["events"]] == ["profiled", "owned"]
         assert (await operator.refusal("operator_log", group=group)).code == "not_found"
         assert (await operator.refusal("post", group=group)).code == "bad_request"
         refusal = await operator.refusal("post", group=group, text="as nobody")
@@ -54,7 +54,7 @@ async def test_the_operator_checks_all_streams_page_by_page(autojump_clock: Mock
             after = page.get("next")
             if after is None:
                 break
-        assert (streams, records) == (20, 30)
+        assert (streams, records) == (20, 40)
 
 
 async def test_the_operator_has_no_deadline_and_no_seat(autojump_clock: MockClock) -> None:

@@ -33,7 +33,9 @@ async def test_hello_tells_what_a_client_needs(autojump_clock: MockClock) -> Non
         assert told["store"] == "store"
         assert abs(told["time_ms"] - bench.ports.clock.now_ms()) < 1_000
         assert told["groups"] == []
-        assert told["account"] == {"head": 0}
+        # Her token names her, and her account has taken that down.
+        assert told["account"] == {"head": 1}
+        assert told["categories"] == []
         assert told["limits"]["plan"]["groups_owned_max"] == 4
         assert "next" not in told
         assert len({told["session"], (await bench.enter("ann")).greeting["session"]}) == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cyclopts
+import orjson
 import trio
 from cyclopts import Parameter
 from rich.console import Console
@@ -24,7 +25,7 @@ from groupd.cli.chat import chat_on
 from groupd.config import Config
 from groupd.config_file import load_config
 from groupd.domain.base import Identity
-from groupd.errors import GroupdError
+from groupd.errors import ConfigError, GroupdError
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
 
@@ -120,6 +121,20 @@ def _announce(console: Console, running: composition.Running) -> None:
     console.print("Ctrl-C stops the server.\n")
 
 
+def _claims(given: list[str]) -> dict[str, Any]:
+    """Give the claims of ``NAME=VALUE`` words; a value is JSON where it can be, else a string."""
+    claims: dict[str, Any] = {}
+    for word in given:
+        name, sign, value = word.partition("=")
+        if not (name and sign):
+            raise ConfigError(f"--claim: expected NAME=VALUE, got {word!r}")
+        try:
+            claims[name] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            claims[name] = value
+    return claims
+
+
 @app.command
 def token(
     user: str,
@@ -130,6 +145,13 @@ def token(
     birth_year: Annotated[int | None, Parameter(help="A claim, for statistics.")] = None,
     region: Annotated[str, Parameter(help="A claim.")] = "",
     tenant: Annotated[str, Parameter(help="The app, where several share a server.")] = "",
+    picture: Annotated[str, Parameter(help="The URL of a picture that others see.")] = "",
+    claim: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(), help="NAME=VALUE, for entry conditions, such as fan_level=3. Repeatable."
+        ),
+    ] = None,
     expires_in: Annotated[
         int,
         Parameter(
@@ -157,7 +179,11 @@ def token(
         birth_year=birth_year,
         region=region,
         tenant=tenant,
+        picture=picture,
+        claims=_claims(claim or []),
     )
+    if plan and plan not in settings.plans:
+        raise ConfigError(f"--plan: expected one of {', '.join(settings.plans)}, got {plan!r}")
     print(composition.make_token(settings, identity, expires_in_ms=expires_in))
 
 

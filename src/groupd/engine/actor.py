@@ -19,15 +19,16 @@ from typing import Final
 import structlog
 import trio
 
-from groupd.domain.base import NOTHING, Command, StreamKey
+from groupd.domain.base import NOTHING, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import RETRY_AFTER_MS, Entry, unavailable
 from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
+from groupd.engine.waiting import Waiter
 from groupd.errors import LogBroken, LogConflict, LogUnavailable, Rejected
-from groupd.storage.port import PutSnapshot, Slice, Store
+from groupd.storage.port import PutSnapshot, Slice
 from groupd.wire import codec
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Actor:
         self._woken = False
         self._retiring = self._retiring_firmly = False
         self._snapshot_seq = 0
+        self._owes_snapshot = False
         self._answered = 0
         self._ledger = Ledger.empty(stream)
 
@@ -93,15 +95,47 @@ class Actor:
             return
         while True:
             if self._mailbox or self._woken:
-                size = self._limits.batch_max
-                batch, self._mailbox = self._mailbox[:size], self._mailbox[size:]
                 self.last_active = trio.current_time()
-                await self._supervise(batch)
+                if self._mailbox and self._mailbox[0].onward is not None and not self._woken:
+                    await self._pass_on(self._mailbox.pop(0))
+                else:
+                    await self._supervise(self._take_batch())
             elif self._retiring or self._ledger.state.seq == 0:
                 if await self._leave():
                     return
             else:
                 await self._lot.park()
+
+    def _take_batch(self) -> list[Entry]:
+        """Give the next entries; what passes through an account waits for those before it."""
+        size = self._limits.batch_max
+        for count, entry in enumerate(self._mailbox[:size]):
+            if entry.onward is not None:
+                size = count
+                break
+        batch, self._mailbox = self._mailbox[:size], self._mailbox[size:]
+        return batch
+
+    async def _pass_on(self, entry: Entry) -> None:
+        """Let a request that is limited for each user go to its group, and wait for the answer.
+
+        One at a time: so what the user holds, as of now, is what they hold when the group decides.
+        An account may wait for a group; a group waits for nobody.
+        """
+        caller, onward, waiter = entry.caller, entry.onward, Waiter()
+        assert onward is not None
+        try:
+            holdings = await self._shared.log.read(
+                lambda store: store.holdings(caller.tenant, caller.user)
+            )
+            passed = Entry(caller, entry.request, entry.request_id, waiter, 0, holdings=holdings)
+            self._shared.tell(onward, passed)
+            entry.replies.respond(entry.tag, await waiter.wait())
+        except Rejected as refusal:
+            entry.replies.refuse(entry.tag, refusal)
+        except LogUnavailable as error:
+            entry.replies.refuse(entry.tag, unavailable(str(error)))
+        entry.replies.flush()
 
     async def _supervise(self, entries: list[Entry]) -> None:
         """Serve a batch; whatever fails, each entry is answered once and the actor goes on.
@@ -136,7 +170,7 @@ class Actor:
                 await self._reload()
             else:
                 self._publish(batch)
-                await self._snapshot_if_due()
+                await self._snapshot_if_due(batch)
                 return
         _refuse_all(entries, unavailable("others were faster, several times"))
 
@@ -205,24 +239,15 @@ class Actor:
 
     async def _fetch(self, entries: Sequence[Entry]) -> None:
         """Read what the decisions of this batch need of older messages and of other streams."""
-        ledger, stream = self._ledger, self.stream
+        ledger = self._ledger
         needs = [
             need
             for entry in entries
-            if isinstance(entry.request, Command)
-            and (need := entry.request.needs(ledger.state)) is not NOTHING
+            if (need := entry.request.needs(ledger.state, entry.caller)) is not NOTHING
         ]
         missing = ledger.missing(needs) if needs else NOTHING
-        if missing == NOTHING:
-            return
-
-        def read(store: Store) -> None:
-            ledger.learn(store.pick(stream, missing.messages))
-            tenant, fetched = stream.tenant, ledger.fetched
-            fetched.groups = {group: store.group(tenant, group) for group in missing.groups}
-            fetched.refs = {ref: store.group_of_ref(tenant, ref) for ref in missing.refs}
-
-        await self._shared.log.read(read)
+        if missing != NOTHING:
+            await self._shared.log.read(lambda store: ledger.fetch(store, missing))
 
     def _decide(self, entries: list[Entry]) -> Batch:
         now_ms = max(self._shared.ports.clock.now_ms(), self._ledger.state.time_ms)
@@ -274,8 +299,13 @@ class Actor:
 
     # --- snapshots and leaving
 
-    async def _snapshot_if_due(self) -> None:
-        if self._ledger.state.seq - self._snapshot_seq >= self._limits.snapshot_every:
+    async def _snapshot_if_due(self, batch: Batch) -> None:
+        erased_from = batch.erased_from
+        if erased_from is not None and erased_from <= self._snapshot_seq:
+            # The stored one may hold a request hash, by which a short text could be guessed.
+            self._owes_snapshot = True
+        is_due = self._ledger.state.seq - self._snapshot_seq >= self._limits.snapshot_every
+        if is_due or self._owes_snapshot:
             await self._snapshot()
 
     async def _snapshot(self) -> None:
@@ -288,6 +318,7 @@ class Actor:
         except LogUnavailable:
             return  # Without it the next activation only takes longer.
         self._snapshot_seq = snapshot.seq
+        self._owes_snapshot = False
 
     async def _leave(self) -> bool:
         """Snapshot, then go in one synchronous step if nothing has come in between."""

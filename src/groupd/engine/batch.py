@@ -14,7 +14,6 @@ import attrs
 import structlog
 
 from groupd.domain.base import (
-    GROUP,
     SERVER,
     Audience,
     Context,
@@ -30,7 +29,7 @@ from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import Entry
-from groupd.engine.outlet import Publication
+from groupd.engine.outlet import Move, Publication
 from groupd.engine.shared import Shared
 from groupd.errors import Rejected
 from groupd.storage.port import Append
@@ -100,6 +99,7 @@ class Batch:
             new_group=shared.ports.new_group,
             fetched=self.ledger.fetched,
             request_id=request_id,
+            holdings=entry.holdings,
         )
         if isinstance(request, LiveQuery):
             state.guard(request, context)
@@ -161,6 +161,11 @@ class Batch:
 
     # --- what comes of it
 
+    @property
+    def erased_from(self) -> int | None:
+        """Give the lowest seq that this batch erases, or None where it erases nothing."""
+        return min((seq for event in self.events for seq in event.erases()), default=None)
+
     def appends(self) -> list[Append]:
         """Give what must become durable together; nothing, where nothing has changed."""
         if not self.records:
@@ -185,11 +190,10 @@ def _append(
     ledger: Ledger, after_seq: int, records: Sequence[Record], events: Sequence[Event]
 ) -> Append:
     stream = ledger.stream
-    changes: Sequence[Change] = ()
-    if stream.kind == GROUP:
-        changes = _changes(records, events)
+    changes = _changes(records, events)
     deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
-    return Append(stream, after_seq, records, changes, deadline_ms)
+    erase = tuple(seq for event in events for seq in event.erases())
+    return Append(stream, after_seq, records, changes, deadline_ms, erase)
 
 
 def _changes(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:
@@ -217,5 +221,5 @@ def publication_of(
         if record.audience > Audience.MEMBERS:
             publication.masked[index] = prefix + codec.hidden_map(record)
         for user, view in event.views(record):
-            publication.moves.append((index, user, view))
+            publication.moves.append(Move(index, user, view, event.lets_in))
     return publication

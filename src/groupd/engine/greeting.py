@@ -14,26 +14,15 @@ No actor is activated for this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import attrs
 
-from groupd.config import CONTENT
-from groupd.domain.base import GROUP, Audience, Identity, Record, Role, StreamKey
-from groupd.domain.projection import Membership, Numbers
+from groupd.domain.base import Audience, Identity
+from groupd.domain.projection import Membership
+from groupd.engine.listing import Page, list_groups, read_places, stream_of, view_of
 from groupd.engine.outlet import Outlet
 from groupd.engine.peer import Peer
 from groupd.engine.shared import Shared
 from groupd.storage.port import Store
-from groupd.wire import codec
-
-
-@attrs.frozen
-class Page:
-    """Some of a user's groups, encoded, and where the next page begins."""
-
-    groups: bytes
-    next: str | None
 
 
 @attrs.frozen
@@ -44,11 +33,6 @@ class Greeting:
     account_head: int
 
 
-def view_of(role: int) -> Audience:
-    """Give what a member of this role reads."""
-    return Audience.ADMINS if role >= Role.ADMIN else Audience.MEMBERS
-
-
 async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     """Subscribe a session to all that its user reads.
 
@@ -56,13 +40,13 @@ async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     """
     roster, outlets = shared.outlets.roster, shared.outlets
     user = (caller.tenant, caller.user)
-    taken = roster.watch(peer)
+    news = roster.watch(peer)
     roster.add(user, peer)
     try:
         while True:
             dropped = outlets.dropped
             places, account_head = await _read_places(shared, caller)
-            streams = [caller.account, *(_stream(caller, place) for place in places)]
+            streams = [caller.account, *(stream_of(caller, place) for place in places)]
             if outlets.dropped == dropped or all(map(outlets.get, streams)):
                 break
             # An outlet went while we read: the heads may be older than what it had published.
@@ -72,12 +56,14 @@ async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     account_head = account.subscribe(peer, Audience.MEMBERS)
     upto = {}
     for place in places:
-        stream = _stream(caller, place)
+        stream = stream_of(caller, place)
         outlet = outlets.open(stream, place.head)
-        if _waits_for_push(outlet, peer, place) or stream in taken:
+        # The role that was read may have changed since.
+        view = news.get(stream, view_of(place.role))
+        if _waits_for_push(outlet, peer, place) or view is None:
             outlets.tidy(outlet)
         else:
-            upto[place.group] = outlet.subscribe(peer, view_of(place.role))
+            upto[place.group] = outlet.subscribe(peer, view)
     listed = [place for place in places if place.group in upto]
     page = await list_groups(shared, caller, listed, upto)
     return Greeting(page, account_head)
@@ -90,7 +76,7 @@ async def relist(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     peer.hold()
     account = shared.outlets.get(caller.account)
     upto = {
-        place.group: shared.outlets.published(_stream(caller, place), place.head)
+        place.group: shared.outlets.published(stream_of(caller, place), place.head)
         for place in places
     }
     listed = [place for place in places if upto[place.group] >= place.joined_seq]
@@ -104,76 +90,8 @@ def _waits_for_push(outlet: Outlet, peer: Peer, place: Membership) -> bool:
 
 
 async def _read_places(shared: Shared, caller: Identity) -> tuple[list[Membership], int]:
-    page = CONTENT.groups_page_max
-
     def read(store: Store) -> tuple[list[Membership], int]:
-        places: list[Membership] = []
-        more = True
-        while more:
-            after = places[-1].group if places else ""
-            rows = store.memberships(caller.tenant, caller.user, after, page)
-            places += rows
-            more = len(rows) == page
         head = store.head(caller.account)
-        return places, 0 if head is None else head.seq
+        return read_places(store, caller), 0 if head is None else head.seq
 
     return await shared.log.read(read)
-
-
-async def list_groups(
-    shared: Shared, caller: Identity, places: Sequence[Membership], upto: Mapping[str, int]
-) -> Page:
-    """Encode the first page of some groups, each as of the seq in ``upto``."""
-    limits = shared.rules.limits
-    first = places[: CONTENT.groups_page_max]
-
-    def read(store: Store) -> tuple[Mapping[str, Numbers], dict[str, Record]]:
-        wanted = {place.group: upto[place.group] for place in first}
-        numbers = store.numbers(caller.tenant, caller.user, wanted)
-        lasts = {}
-        for place in first:
-            number = numbers.get(place.group)
-            if number is not None and number.last_seq >= max(1, place.floor):
-                stream = _stream(caller, place)
-                lasts[place.group] = store.pick(stream, (number.last_seq,))[0]
-        return numbers, lasts
-
-    numbers, lasts = await shared.log.read(read)
-    items: list[bytes] = []
-    size, reached = 0, ""
-    for place in first:
-        number = numbers.get(place.group)
-        if number is None:
-            reached = place.group  # Left in the meantime.
-            continue
-        item = _encode(place, upto[place.group], number, lasts.get(place.group))
-        if items and size + len(item) > limits.page_max_bytes:
-            break
-        items.append(item)
-        size += len(item)
-        reached = place.group
-    is_last = not places or reached == places[-1].group
-    return Page(codec.encode_array(items), None if is_last else reached)
-
-
-def _encode(place: Membership, head: int, number: Numbers, last: Record | None) -> bytes:
-    values = {
-        "group": place.group,
-        "name": place.name,
-        "picture": place.picture,
-        "role": Role(place.role).label,
-        "head": head,
-        "read": number.read,
-        "unread": number.unread,
-        "mentions": number.mentions,
-        "do_not_disturb": False,
-        "chat_pinned": False,
-    }
-    entries = [(key, codec.pack(value)) for key, value in values.items()]
-    if last is not None:
-        entries.append(("last", codec.shown_map(last, view_of(place.role))))
-    return codec.encode_map(entries)
-
-
-def _stream(caller: Identity, place: Membership) -> StreamKey:
-    return StreamKey(GROUP, caller.tenant, place.group)

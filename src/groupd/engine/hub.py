@@ -12,15 +12,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 import trio
 
 from groupd.config import Config
+from groupd.domain.account.profile import Introduce, profile_of
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
 from groupd.domain.links import LinkKeys
+from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
 from groupd.engine.calls import Calls
 from groupd.engine.directory import Directory
@@ -35,10 +38,12 @@ from groupd.engine.reads import READS, Result
 from groupd.engine.shared import Shared
 from groupd.engine.timers import Timers
 from groupd.engine.waiting import Waiter
-from groupd.errors import LogUnavailable, Rejected
+from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage.log import Log
 from groupd.wire.codec import Encoded
 from groupd.wire.rpc import FrameLimits, Notification, Unframer
+
+logger = structlog.get_logger()
 
 
 class Hub:
@@ -62,6 +67,7 @@ class Hub:
             outlets=self.outlets,
             note_deadline=self._timers.note,
             rouse_reactors=self._reactor.rouse,
+            tell=self._tell,
         )
         self._directory = Directory(self._shared, start_soon=nursery.start_soon)
         self._followers = trio.CancelScope()
@@ -83,7 +89,29 @@ class Hub:
         Raises Rejected where the request has no address.
         """
         stream = request.address(group, caller)
-        self._directory.tell(stream, Entry(caller, request, request_id, replies, tag))
+        entry = Entry(caller, request, request_id, replies, tag)
+        if request.through_account and stream != caller.account:
+            entry.onward, stream = stream, caller.account
+        self._directory.tell(stream, entry)
+
+    async def ask(
+        self,
+        caller: Identity,
+        request: Command | LiveQuery,
+        *,
+        group: str | None,
+        request_id: str = "",
+    ) -> Mapping[str, Any]:
+        """Submit a request and wait for its answer; raises Rejected.
+
+        Cancelled, a command may still take effect.
+        """
+        waiter = Waiter()
+        self.submit(caller, request, group=group, request_id=request_id, replies=waiter, tag=0)
+        return await waiter.wait()
+
+    def _tell(self, stream: StreamKey, entry: Entry) -> None:
+        self._directory.tell(stream, entry)
 
     async def read(
         self, caller: Identity, query: Query, *, group: str | None, peer: Peer | None = None
@@ -102,11 +130,30 @@ class Hub:
 
     async def greet(self, peer: Peer, caller: Identity) -> Greeting:
         """Subscribe a session to all that its user reads; see ``greeting.py``."""
+        await self.introduce(caller)
         return await greet(self._shared, peer, caller)
 
     async def relist(self, peer: Peer, caller: Identity) -> Greeting:
         """Give the groups again, to a session that is subscribed already or wants no events."""
+        await self.introduce(caller)
         return await relist(self._shared, peer, caller)
+
+    async def introduce(self, caller: Identity) -> None:
+        """Let the caller's account learn who they are, where their token says something new.
+
+        What a token leaves out stays as it was. A failure is logged, and not the caller's concern.
+        """
+        try:
+            known = await self.log.read(lambda store: store.profile(caller.tenant, caller.user))
+            profile = profile_of(caller, known or Profile())
+            # Who has the default plan and says nothing else of themselves needs no account.
+            if profile == (known or Profile(plan=self.rules.default_plan)):
+                return
+            waiter = Waiter()
+            self._directory.tell(caller.account, Entry(caller, Introduce(profile), "", waiter, 0))
+            await waiter.wait()
+        except (LogUnavailable, LogCorrupt, Rejected) as error:
+            logger.warning("introduction_failed", user=caller.user, error=str(error))
 
     def part(self, peer: Peer, caller: Identity) -> None:
         """End a session's subscriptions. Doing it twice is not an error."""
@@ -188,6 +235,7 @@ def rules_of(config: Config) -> Rules:
         default_plan=config.default_plan,
         categories=config.categories,
         link_url=config.link_url,
+        owner_leaves=config.owner_leaves,
     )
 
 
@@ -197,19 +245,22 @@ class Caller(Calls):
     def __init__(self, hub: Hub, identity: Identity) -> None:
         self.identity = identity
         self._hub = hub
+        self._is_introduced = False
 
     async def call(
         self, request: Request, *, group: str | None = None, id: str | None = None
     ) -> dict[str, Any]:
         """Make a request; raises Rejected. Cancelled, a command may still take effect."""
-        if isinstance(request, Command):
-            waiter = Waiter()
-            self._hub.submit(
-                self.identity, request, group=group, request_id=id or "", replies=waiter, tag=0
-            )
-            return dict(await waiter.wait())
         if isinstance(request, Ping):
             return {"time_ms": self._hub.ports.clock.now_ms()}
+        if not self._is_introduced:
+            await self._hub.introduce(self.identity)
+            self._is_introduced = True
+        if isinstance(request, Command) or type(request) not in READS:
+            assert isinstance(request, Command | LiveQuery)
+            return dict(
+                await self._hub.ask(self.identity, request, group=group, request_id=id or "")
+            )
         assert isinstance(request, Query)
         result = await self._hub.read(self.identity, request, group=group)
         return result.decode() if isinstance(result, Encoded) else dict(result)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 
 from groupd.config import Limits
-from groupd.domain.base import GROUP, Card, Event, Fetched, Needs, Record, StreamKey
+from groupd.domain.base import Card, Event, Fetched, Needs, Person, Record, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.domain.projection import Change
 from groupd.domain.stream import Stream
+from groupd.storage.port import Store
 from groupd.wire import codec
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -89,34 +93,63 @@ class Ledger:
         self.state.apply(record, event)
         if event.countable:
             self.fetched.messages[record.seq] = Card(record.user, record.time_ms, record.kind)
+        if event.touches:
+            event.touch(self.fetched, record)
 
     def missing(self, needs: Sequence[Needs]) -> Needs:
-        """Give what has to be fetched before these can be decided."""
-        head, known = self.state.seq, self.fetched.messages
-        messages = {seq for need in needs for seq in need.messages if seq <= head} - known.keys()
+        """Give what has to be fetched before these can be decided.
+
+        Cards and reactions are kept true, so what is known of them is not fetched again; all else
+        is of other streams and may have changed.
+        """
+        head, fetched = self.state.seq, self.fetched
+        messages = {seq for need in needs for seq in need.messages if seq <= head}
+        reactions = {pair for need in needs for pair in need.reactions if pair[0] <= head}
         return Needs(
-            messages=tuple(sorted(messages)),
-            groups=tuple(dict.fromkeys(group for need in needs for group in need.groups)),
-            refs=tuple(dict.fromkeys(ref for need in needs for ref in need.refs)),
+            messages=tuple(sorted(messages - fetched.messages.keys())),
+            reactions=tuple(sorted(reactions - fetched.reactions.keys())),
+            groups=_distinct(need.groups for need in needs),
+            refs=_distinct(need.refs for need in needs),
+            users=_distinct(need.users for need in needs),
+            memberships=_distinct(need.memberships for need in needs),
+            blocks=_distinct(need.blocks for need in needs),
         )
 
-    def learn(self, records: Sequence[Record]) -> None:
-        """Keep the cards of messages that were fetched."""
-        for record in records:
-            self.fetched.messages[record.seq] = Card(
-                record.user, record.time_ms, record.kind, recalled=record.body is None
-            )
+    def fetch(self, store: Store, needs: Needs) -> None:
+        """Read what ``missing`` has named. Runs where the store runs: between two rounds."""
+        fetched, stream, tenant = self.fetched, self.stream, self.stream.tenant
+        fetched.messages |= store.messages(stream, needs.messages)
+        for user in {user for _seq, user in needs.reactions}:
+            seqs = [seq for seq, other in needs.reactions if other == user]
+            known = store.reactions_of(stream, user, seqs)
+            fetched.reactions |= {(seq, user): dict(known.get(seq, {})) for seq in seqs}
+        fetched.groups = {group: store.group(tenant, group) for group in needs.groups}
+        fetched.refs = {ref: store.group_of_ref(tenant, ref) for ref in needs.refs}
+        fetched.users = {
+            user: Person(store.profile(tenant, user), store.holdings(tenant, user))
+            for user in needs.users
+        }
+        fetched.memberships = {
+            (group, user): store.membership(tenant, user, group)
+            for group, user in needs.memberships
+        }
+        fetched.blocks = {pair: store.blockers(tenant, *pair) for pair in needs.blocks}
 
     def trim(self, cards_max: int) -> None:
-        """Drop the oldest cards over the bound, between batches."""
-        cards = self.fetched.messages
+        """Drop the oldest of what is known of messages, over the bound, between batches."""
+        cards, reactions = self.fetched.messages, self.fetched.reactions
         if len(cards) > cards_max:
             for seq in sorted(cards)[: len(cards) - cards_max // 2]:
                 del cards[seq]
+        if len(reactions) > cards_max:
+            for pair in sorted(reactions)[: len(reactions) - cards_max // 2]:
+                del reactions[pair]
+
+
+def _distinct(needed: Iterable[Sequence[T]]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(item for items in needed for item in items))
 
 
 def project(stream: StreamKey, record: Record) -> Sequence[Change]:
     """Say what a stored record changes in the index; for rebuilding it."""
-    if stream.kind != GROUP:
-        return ()
     return codec.decode_event(EVENTS[stream.kind], record).project(record)

@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from groupd.domain.base import Command, Identity, LiveQuery
+from groupd.domain.base import NO_HOLDINGS, Command, Identity, LiveQuery, StreamKey
+from groupd.domain.projection import Holdings
 from groupd.errors import Rejected
 
 RETRY_AFTER_MS: Final = 1_000
@@ -39,6 +40,10 @@ class Entry:
     request_id: str
     replies: Replies
     tag: int
+    onward: StreamKey | None = None
+    """Where it goes from the caller's account, for what passes through that."""
+    holdings: Holdings = NO_HOLDINGS
+    """What the caller has, as their account has seen it."""
 
 
 def unavailable(message: str) -> Rejected:

@@ -12,7 +12,7 @@ Placement rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -27,6 +27,19 @@ User = tuple[str, str]
 NOBODY: Final[tuple[Peer, ...]] = ()
 
 
+@attrs.frozen
+class Move:
+    """What one frame changes in what one user reads."""
+
+    index: int
+    """Of the frame."""
+    user: str
+    view: Audience | None
+    """What they read after it; None for nothing."""
+    lets_in: bool
+    """False where it changes nothing for somebody who reads nothing yet."""
+
+
 @attrs.define
 class Publication:
     """The frames of one batch, ready to go."""
@@ -35,8 +48,7 @@ class Publication:
     frames: list[bytes]
     masked: dict[int, bytes] = attrs.field(factory=dict)
     """Index of an admins' frame -> what other members get in its place."""
-    moves: list[tuple[int, str, Audience | None]] = attrs.field(factory=list)
-    """Index of a frame, the user whose view it changes, and their view after it."""
+    moves: list[Move] = attrs.field(factory=list)
 
     def merge(self, later: Publication) -> None:
         """Append what was published after this."""
@@ -44,7 +56,7 @@ class Publication:
         self.last_seq = later.last_seq
         self.frames += later.frames
         self.masked |= {offset + index: frame for index, frame in later.masked.items()}
-        self.moves += [(offset + index, user, view) for index, user, view in later.moves]
+        self.moves += [attrs.evolve(move, index=offset + move.index) for move in later.moves]
 
     def chunk(self, view: Audience, start: int = 0, end: int | None = None) -> bytes:
         """Join the frames from ``start`` to ``end`` as a reader of this view sees them."""
@@ -61,20 +73,20 @@ class Publication:
         Somebody who is let in reads from that frame on; whoever is taken out reads it as the last.
         """
         parts, start = [], 0
-        for index, moved, after in self.moves:
-            if moved != user:
+        for move in self.moves:
+            if move.user != user or (view is None and not move.lets_in):
                 continue
-            edge = index if view is None else index + 1
+            edge = move.index if view is None else move.index + 1
             if view is not None:
                 parts.append(self.chunk(view, start, edge))
-            start, view = edge, after
+            start, view = edge, move.view
         if view is not None:
             parts.append(self.chunk(view, start))
         return b"".join(parts), view
 
     def farewell(self, stream: StreamKey, user: str) -> bytes:
         """Give what remains to be said to a user who is taken out and has missed things."""
-        index = max(index for index, moved, _view in self.moves if moved == user)
+        index = max(move.index for move in self.moves if move.user == user)
         seq = self.last_seq - len(self.frames) + 1 + index
         return lagged_frame(stream, seq - 1) + self.chunk(Audience.MEMBERS, index, index + 1)
 
@@ -84,7 +96,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: dict[User, list[Peer]] = {}
-        self._taken: dict[Peer, set[StreamKey]] = {}
+        self._news: dict[Peer, dict[StreamKey, Audience | None]] = {}
 
     def add(self, user: User, peer: Peer) -> None:
         """Count a session under its user; from now on joinings reach it."""
@@ -97,7 +109,7 @@ class Roster:
             peers.remove(peer)
             if not peers:
                 del self._peers[user]
-        self._taken.pop(peer, None)
+        self._news.pop(peer, None)
 
     def peers(self, user: User) -> Sequence[Peer]:
         """Give a user's sessions."""
@@ -105,20 +117,20 @@ class Roster:
 
     # While a session is being greeted it has read its memberships and is not subscribed yet.
 
-    def watch(self, peer: Peer) -> set[StreamKey]:
-        """Collect the streams that are taken from a session from now on."""
-        self._taken[peer] = set()
-        return self._taken[peer]
+    def watch(self, peer: Peer) -> Mapping[StreamKey, Audience | None]:
+        """Collect the views that change for a session from now on: stream -> its view by then."""
+        self._news[peer] = {}
+        return self._news[peer]
 
     def unwatch(self, peer: Peer) -> None:
         """End ``watch``."""
-        self._taken.pop(peer, None)
+        self._news.pop(peer, None)
 
     def note(self, peer: Peer, stream: StreamKey, view: Audience | None) -> None:
         """Tell whoever greets this session that its view of a stream has changed."""
-        taken = self._taken.get(peer)
-        if taken is not None:
-            (taken.add if view is None else taken.discard)(stream)
+        news = self._news.get(peer)
+        if news is not None:
+            news[stream] = view
 
 
 class Outlet:
@@ -217,6 +229,16 @@ class Outlet:
                 self._is_running = True
                 self._start_soon(self._run_rounds)
 
+    def signal(self, frame: bytes, *, except_: Collection[Peer]) -> None:
+        """Show something of the moment to the subscribers that are up to date.
+
+        One that has anything waiting is passed over: it is no longer of the moment by the time
+        that it would leave, and must not push events out of a full backlog.
+        """
+        for peer in self._views:
+            if not peer.waiting_bytes and not peer.lags(self.stream) and peer not in except_:
+                peer.push(self.stream, frame)
+
     def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
         stream = self.stream
         if not publication.moves and not publication.masked:
@@ -233,7 +255,7 @@ class Outlet:
     def _conclude(self, publication: Publication, late: Iterable[Peer]) -> None:
         """Serve those whose view has changed, and make the publication history."""
         moved = set()
-        for user in dict.fromkeys(user for _index, user, _view in publication.moves):
+        for user, last in {move.user: move.view for move in publication.moves}.items():
             for peer in tuple(self._roster.peers((self.stream.tenant, user))):
                 moved.add(peer)
                 chunk, view = publication.cut(user, self._views.get(peer))
@@ -247,15 +269,15 @@ class Outlet:
                 else:
                     self._views[peer] = view
                     peer.streams.add(self.stream)
-                self._roster.note(peer, self.stream, view)
+                self._roster.note(peer, self.stream, last)
         for peer in late:
             if peer not in moved and peer in self._views:
                 peer.push(self.stream, publication.chunk(self._views[peer]))
         self.published_seq = publication.last_seq
 
     def _moved(self, publication: Publication) -> Iterator[Peer]:
-        for _index, user, _view in publication.moves:
-            yield from self._roster.peers((self.stream.tenant, user))
+        for move in publication.moves:
+            yield from self._roster.peers((self.stream.tenant, move.user))
 
     async def _run_rounds(self) -> None:
         """Publish what has gathered, slice by slice, until nothing waits.

@@ -9,8 +9,7 @@ from typing import Protocol
 
 import attrs
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""32 signs that nobody takes for one another; a group id is 16 of them, 80 random bits."""
+from groupd.domain.ids import ID_BYTES, group_id
 
 
 class Clock(Protocol):
@@ -38,7 +37,7 @@ class Ports:
 
     def new_group(self) -> str:
         """Draw a group id."""
-        return "".join(ALPHABET[byte & 31] for byte in self.randomness.token_bytes(16))
+        return group_id(self.randomness.token_bytes(ID_BYTES))
 
     def new_reference(self) -> str:
         """Draw a name for something that is logged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
@@ -33,7 +34,7 @@ RETRY_S: Final = 1.0
 
 
 class AccountReactor:
-    """Lets accounts hear of what befalls their user in groups: added, left, dissolved."""
+    """Lets accounts hear of what befalls their user in groups: added, kicked, dissolved, ..."""
 
     name: Final = "accounts"
 
@@ -71,21 +72,12 @@ class AccountReactor:
         return store.followed(self.position, self._limits.reactor_page)
 
     async def _react(self, item: Followed, tell: Tell) -> None:
-        event = codec.decode_event(EVENTS[item.stream.kind], item.record)
-        heard = heard_by(event, item.record)
-        if heard is None:
-            return
-        user, kind = heard
-        hear = Hear(
-            kind(
-                group=item.stream.key,
-                at=item.record.seq,
-                by=item.record.user,
-            )
-        )
-        async with aclosing(self._concerned(item.stream, user)) as pages:
-            async for users in pages:
-                await self._tell_all(item.stream.tenant, users, hear, tell)
+        event, record = codec.decode_event(EVENTS[item.stream.kind], item.record), item.record
+        for user, make in heard_by(event, record):
+            hear = partial(Hear, make(group=item.stream.key, at=record.seq, by=record.user))
+            async with aclosing(self._concerned(item.stream, user)) as pages:
+                async for users in pages:
+                    await self._tell_all(item.stream.tenant, users, hear, tell)
 
     async def _concerned(
         self, stream: StreamKey, user: str | None
@@ -108,13 +100,15 @@ class AccountReactor:
             lambda store: store.members(stream.tenant, stream.key, after, limit)
         )
 
-    async def _tell_all(self, tenant: str, users: Sequence[str], hear: Hear, tell: Tell) -> None:
+    async def _tell_all(
+        self, tenant: str, users: Sequence[str], hear: Callable[[str], Hear], tell: Tell
+    ) -> None:
         while True:
             waiter = Waiter(len(users))
             for tag, user in enumerate(users):
                 account = Identity(user=user, tenant=tenant).account
                 caller = Identity(user=SERVER, tenant=tenant)
-                tell(account, Entry(caller, hear, "", waiter, tag))
+                tell(account, Entry(caller, hear(user), "", waiter, tag))
             refusals = await waiter.refusals()
             if not refusals:
                 return

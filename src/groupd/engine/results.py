@@ -23,11 +23,11 @@ class CreateResult(TypedDict):
 
 
 class JoinResult(TypedDict):
-    """``status`` is ``joined`` or ``pending``; ``seq`` is that of the ``joined`` event."""
+    """``status`` is ``joined`` or ``pending``; ``seq`` is that of the event that made it so."""
 
     status: str
     group: str
-    seq: NotRequired[int]
+    seq: int
 
 
 class PostResult(TypedDict):
@@ -76,6 +76,14 @@ class InfoResult(TypedDict):
     head: NotRequired[int]
     floor: NotRequired[int]
     settings: NotRequired[dict[str, Any]]
+    condition: NotRequired[str]
+    direct: NotRequired[list[str]]
+    nickname: NotRequired[str]
+    muted_until_ms: NotRequired[int]
+    all_muted: NotRequired[bool]
+    slow_mode_ms: NotRequired[int]
+    requests: NotRequired[int]
+    offer: NotRequired[dict[str, Any]]
     announcement: NotRequired[dict[str, Any]]
     pins: NotRequired[list[dict[str, Any]]]
     links: NotRequired[dict[str, Any]]
@@ -143,3 +151,105 @@ class PingResult(TypedDict):
     """The server's clock."""
 
     time_ms: int
+
+
+class ProfileResult(TypedDict):
+    """A user, and the groups that they show to everybody."""
+
+    user: str
+    name: str
+    picture: str
+    groups: list[dict[str, Any]]
+
+
+class ChatsResult(TypedDict):
+    """A page of the list of chats; the totals are over all pages."""
+
+    chats: list[dict[str, Any]]
+    unread: int
+    mentions: int
+    next: NotRequired[str]
+
+
+class BlocksResult(TypedDict):
+    """A page of those whom the caller has blocked."""
+
+    users: list[dict[str, Any]]
+    next: NotRequired[str]
+
+
+class ExplainResult(TypedDict):
+    """Every rule of a method: ``{rule, source, verdict, value?, code?, reason?}``."""
+
+    method: str
+    allowed: bool
+    rules: list[dict[str, Any]]
+
+
+class SearchResult(TypedDict):
+    """A page of public cards; ``next`` goes into the next call's ``cursor``."""
+
+    groups: list[dict[str, Any]]
+    next: NotRequired[str]
+
+
+class RequestsResult(TypedDict):
+    """A page of join requests that wait, the oldest first."""
+
+    requests: list[dict[str, Any]]
+    next: NotRequired[int]
+
+
+class InviteResult(TypedDict):
+    """``status`` is ``joined`` (added at once) or ``invited``."""
+
+    status: str
+    seq: int
+
+
+class EditsResult(TypedDict):
+    """A message and its edits, oldest first."""
+
+    events: list[dict[str, Any]]
+    more: bool
+
+
+class ReactorsResult(TypedDict):
+    """A page of those who have reacted in one way."""
+
+    users: list[str]
+    next: NotRequired[str]
+
+
+class MessagesResult(TypedDict):
+    """Messages as they are now, with edits, reactions and counts of replies."""
+
+    messages: list[dict[str, Any]]
+    head: int
+    more: bool
+
+
+class ThreadResult(TypedDict):
+    """A page of the replies to a message, and how many there are."""
+
+    events: list[dict[str, Any]]
+    more: bool
+    replies: int
+
+
+class LinksResult(TypedDict):
+    """A page of share links, the newest first."""
+
+    links: list[dict[str, Any]]
+    next: NotRequired[int]
+
+
+class BansResult(TypedDict):
+    """A page of those who are banned."""
+
+    bans: list[dict[str, Any]]
+    next: NotRequired[str]
+
+
+class EmptyResult(TypedDict):
+    """Nothing: the call was taken."""

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import attrs
 
-from groupd.domain.base import Rules
+from groupd.domain.base import Rules, StreamKey
 from groupd.domain.links import LinkKeys
+from groupd.engine.mail import Entry
 from groupd.engine.outlet import Outlets
 from groupd.engine.ports import Ports
+from groupd.engine.statistics import RecentStatistics
 from groupd.storage.log import Log
 
 
@@ -26,3 +28,6 @@ class Shared:
     """Called with the deadline that an append has stored."""
     rouse_reactors: Callable[[], None]
     """Called when followed records have been appended."""
+    tell: Callable[[StreamKey, Entry], None]
+    """Puts a request into another stream's mailbox. For accounts: a group tells nobody."""
+    statistics: RecentStatistics = attrs.field(factory=RecentStatistics)

@@ -32,7 +32,7 @@ def understand(message: rpc.Request, *, operator: bool) -> Call:
         raise Rejected("unknown_method", "there is no such method")
     params = message.params
     group = None
-    if cls.addressed in (GROUP, "code"):
+    if cls.addressed in (GROUP, "code", "group or account"):
         group = params.get("group")
     request_id = ""
     if cls.takes_id:
@@ -59,6 +59,11 @@ def shown_limits(limits: Limits, plan: Plan) -> dict[str, Any]:
         "members_page_max": CONTENT.members_page_max,
         "sync_groups_max": CONTENT.sync_groups_max,
         "users_max": CONTENT.users_max,
+        "chats_page_max": CONTENT.chats_page_max,
+        "search_page_max": CONTENT.search_page_max,
+        "messages_page_max": CONTENT.messages_page_max,
+        "edit_within_ms": CONTENT.edit_within_ms,
+        "recall_within_ms": CONTENT.recall_within_ms,
         "ids_window_ms": limits.ids_window_ms,
         "ids_ahead_ms": limits.ids_ahead_ms,
         "rate_per_s": limits.rate_per_s,

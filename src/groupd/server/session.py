@@ -187,6 +187,15 @@ class Session:
         if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
         request = call.request
+        if request.through_account:
+            # Awaited, because what this connection sends next may count on it: a post by somebody
+            # who is joining must not be there before them.
+            assert isinstance(request, Command | LiveQuery)
+            answer = await self._hub.ask(
+                caller, request, group=call.group, request_id=call.request_id
+            )
+            self._answer(msgid, answer)
+            return
         if isinstance(request, Command | LiveQuery) and type(request) not in READS:
             self.open_requests += 1
             try:
@@ -258,6 +267,7 @@ class Session:
                 "time_ms": hub.ports.clock.now_ms(),
                 "limits": shown_limits(self._limits, plan),
                 "account": {"head": greeting.account_head},
+                "categories": list(hub.rules.categories),
             }
             encoded = [(key, codec.pack(value)) for key, value in entries.items()]
             encoded.append(("groups", greeting.page.groups))

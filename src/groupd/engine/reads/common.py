@@ -1,0 +1,69 @@
+"""What all reads have in common: their shape, the caller's standing, and pages of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from groupd.domain.base import Audience, Identity, Record, StreamKey
+from groupd.domain.group.state import not_a_member
+from groupd.domain.projection import Membership
+from groupd.engine.directory import Directory
+from groupd.engine.peer import Peer
+from groupd.errors import Rejected
+from groupd.storage.port import Slice, Store
+from groupd.wire import codec
+from groupd.wire.codec import Encoded
+
+Result = Mapping[str, Any] | Encoded
+Reader = Callable[[Directory, Identity, StreamKey, Any, Peer | None], Awaitable[Result]]
+
+
+def standing(store: Store, stream: StreamKey, caller: Identity) -> Membership:
+    """Give the caller's place in a group; raises ``forbidden``, or ``not_found`` to strangers."""
+    place = store.membership(stream.tenant, caller.user, stream.key)
+    if place is None:
+        card = store.group(stream.tenant, stream.key)
+        if card is None or not card.discoverable:
+            raise Rejected("not_found", "no such group")
+        raise not_a_member()
+    return place
+
+
+def forward(
+    store: Store,
+    stream: StreamKey,
+    place: Membership,
+    after: int,
+    limit: int,
+    max_bytes: int,
+) -> Slice:
+    """Read on from a seq, not below what the member may read."""
+    return store.read(stream, max(after, place.floor - 1), limit, max_bytes)
+
+
+def upto(piece: Slice, head: int) -> tuple[Sequence[Record], bool]:
+    """Cut what is not published yet."""
+    records = [record for record in piece.records if record.seq <= head]
+    last = records[-1].seq if records else head
+    return records, last < head and (piece.more or len(records) < len(piece.records))
+
+
+def page(
+    records: Sequence[Record],
+    view: Audience,
+    *,
+    head: int,
+    floor: int,
+    more: bool,
+    group: str | None = None,
+) -> bytes:
+    """Encode a page of a log; with its ``group`` where several come in one answer."""
+    entries = [] if group is None else [("group", codec.pack(group))]
+    entries += [
+        ("events", codec.encode_array([codec.shown_map(record, view) for record in records])),
+        ("head", codec.pack(head)),
+        ("floor", codec.pack(floor)),
+        ("more", codec.pack(more)),
+    ]
+    return codec.encode_map(entries)
