@@ -12,13 +12,54 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.domain.account.hearing import Added, HasDissolved, HasLeft
+from groupd.domain.account.blocks import Blocked, Unblocked
+from groupd.domain.account.chats import ChatSet
+from groupd.domain.account.hearing import (
+    Added,
+    HasApproved,
+    HasBanned,
+    HasDeclined,
+    HasDeclinedOffer,
+    HasDissolved,
+    HasInvited,
+    HasKicked,
+    HasLeft,
+    HasOffered,
+    HasRequested,
+    HasTransferred,
+    InviteHasExpired,
+    OfferHasExpired,
+    RequestHasExpired,
+)
+from groupd.domain.account.profile import Profiled
 from groupd.domain.account.state import Disowned, Owned
 from groupd.domain.base import GROUP, Event, StreamKey
+from groupd.domain.group.admission import Declined, RequestExpired, Withdrawn
 from groupd.domain.group.board import Acknowledged, Announced, Pinned, Unpinned
+from groupd.domain.group.edits import Edited
+from groupd.domain.group.invitations import Invited, InviteDeclined, InviteExpired
 from groupd.domain.group.links import LinkMade, LinkRevoked
-from groupd.domain.group.membership import Joined, Left
+from groupd.domain.group.membership import Joined, Left, Requested
 from groupd.domain.group.messages import Posted
+from groupd.domain.group.moderation import (
+    AllMuted,
+    Banned,
+    Kicked,
+    Muted,
+    SlowModeSet,
+    Unbanned,
+    Unmuted,
+)
+from groupd.domain.group.nicknames import Nicknamed
+from groupd.domain.group.reactions import Reacted, Unreacted
+from groupd.domain.group.recalls import Recalled
+from groupd.domain.group.roles import (
+    RoleSet,
+    TransferDeclined,
+    TransferExpired,
+    TransferOffered,
+    Transferred,
+)
 from groupd.domain.group.settings import Created, Dissolved, Updated
 from groupd.wire import codec
 
@@ -87,6 +128,91 @@ EXAMPLES: Final[Mapping[str, Event]] = {
     "account added": Added(group=OTHER_ID, at=3, by="user-2"),
     "account left": HasLeft(group=OTHER_ID, at=90, by="user-1"),
     "account dissolved": HasDissolved(group=OTHER_ID, at=91, by="user-2"),
+    "created with an entry condition": Created(
+        name="粉丝群",
+        join_policy="approval",
+        conditions={
+            "any": (
+                {"claim": "fan_level", "at_least": 3, "label": "粉丝等级 3 级以上"},
+                {"not": {"claim": "follows", "has": "user-9"}},
+            )
+        },
+        public_stats=True,
+        plan="circle",
+    ),
+    "created as a direct chat": Created(
+        direct=("user-1", "王芳"),
+        discoverable=False,
+        member_invites=False,
+        join_policy="invite_only",
+    ),
+    "joined by an approval": Joined(
+        via="approval", name="小雨", member="user-17", link=3, channel="wechat", sharer="user-2"
+    ),
+    "joined while still muted": Joined(via="search", name="安", muted_until_ms=1_750_000_600_000),
+    "left as the owner": Left(owned=True),
+    "requested": Requested(
+        name="小雨", message="我是王芳的同事", via="link", link=3, channel="qq", sharer="user-2"
+    ),
+    "declined": Declined(member="user-17", until_ms=1_750_086_400_000, dropped=1),
+    "withdrawn": Withdrawn(),
+    "request_expired": RequestExpired(member="user-17"),
+    "invited": Invited(member="user-17", grants="pending"),
+    "invite_declined": InviteDeclined(),
+    "invite_expired": InviteExpired(member="user-17"),
+    "edited": Edited(
+        message=300, text="see this ✏", card={"type": "place", "lat": 31.25}, mentions=("user-2",)
+    ),
+    "recalled": Recalled(message=300, edits=(301, 70_000), dropped=1),
+    "reacted": Reacted(message=300, reaction="👍"),
+    "unreacted": Unreacted(message=300, reaction="👍"),
+    "link_made by approval": LinkMade(link=4, key_id="k2", grants="pending"),
+    "role_set": RoleSet(member="user-2", role="admin"),
+    "transfer_offered": TransferOffered(member="user-2"),
+    "transfer_declined": TransferDeclined(member="user-2"),
+    "transfer_expired": TransferExpired(member="user-2"),
+    "transferred": Transferred(former="user-2"),
+    "nicknamed": Nicknamed(member="user-2", nickname="老王"),
+    "kicked": Kicked(member="user-2", message="先冷静一下"),
+    "banned": Banned(
+        member="user-2", until_ms=1_750_086_400_000, message="广告", dropped=("user-8", "user-9")
+    ),
+    "unbanned": Unbanned(member="user-2"),
+    "muted": Muted(member="user-2", until_ms=1_750_000_600_000),
+    "unmuted": Unmuted(member="user-2"),
+    "all_muted": AllMuted(on=True),
+    "slow_mode_set": SlowModeSet(interval_ms=21_600_000),
+    "profiled": Profiled(
+        name="王芳",
+        picture="https://example.com/b.png",
+        plan="ordinary",
+        gender="female",
+        birth_year=1990,
+    ),
+    "chat_set": ChatSet(
+        group=OTHER_ID,
+        pinned_ms=1_750_000_000_000,
+        do_not_disturb=True,
+        marked_unread=False,
+        shown=True,
+    ),
+    "chat_set unpinned": ChatSet(group=OTHER_ID, pinned_ms=0),
+    "blocked": Blocked(other="user-9"),
+    "unblocked": Unblocked(other="user-9"),
+    "account requested": HasRequested(group=OTHER_ID, at=5, by="user-1"),
+    "account approved": HasApproved(group=OTHER_ID, at=6, by="user-2"),
+    "account declined": HasDeclined(group=OTHER_ID, at=6, by="user-2"),
+    "account request_expired": RequestHasExpired(group=OTHER_ID, at=6, by="user-2"),
+    "account invited": HasInvited(group=OTHER_ID, at=7, by="user-2"),
+    "account invite_expired": InviteHasExpired(group=OTHER_ID, at=8, by="user-2"),
+    "account left and back": HasLeft(group=OTHER_ID, at=92, by="user-1", is_back=True),
+    "account kicked": HasKicked(group=OTHER_ID, at=93, by="user-2", is_back=True),
+    "account banned": HasBanned(group=OTHER_ID, at=94, by="user-2", is_back=True),
+    "account dissolved and back": HasDissolved(group=OTHER_ID, at=95, by="user-2", is_back=True),
+    "account transfer_offered": HasOffered(group=OTHER_ID, at=96, by="user-2"),
+    "account transfer_declined": HasDeclinedOffer(group=OTHER_ID, at=97, by="user-1"),
+    "account transfer_expired": OfferHasExpired(group=OTHER_ID, at=97, by="user-2"),
+    "account transferred": HasTransferred(group=OTHER_ID, at=98, by="user-1", owned=True),
 }
 """Name -> example. Names are free, and never used again for another example."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from groupd.errors import AuthError
 from groupd.server.listener import Server
 from groupd.storage.log import open_log
 from groupd.storage.memory import MemoryStore
-from groupd.testing.fakes import fake_ports
+from groupd.testing.fakes import FakeClock, fake_ports
 from groupd.testing.links import FakeLink, link_pair
 from groupd.testing.schema import problems
 from groupd.wire.rpc import (
@@ -37,11 +38,12 @@ NO_TOKEN: Final = "nonsense"
 
 
 def believe(token: str, now_ms: int) -> Identity:
-    """Take a token for what it says: the user, and after a slash the plan."""
+    """Take a token for what it says: the user, the plan, and the other claims, with slashes."""
     if token == NO_TOKEN:
         raise AuthError("a token that proves nothing")
-    user, _, plan = token.partition("/")
-    return Identity(user=user, name=f"{user} 同学", plan=plan or "ordinary")
+    user, plan, others = [*token.split("/", 2), "", ""][:3]
+    known = Identity(user=user, name=f"{user} 同学", plan=plan or "ordinary")
+    return attrs.evolve(known, **json.loads(others or "{}"))
 
 
 @attrs.define(eq=False)
@@ -49,6 +51,7 @@ class Client:
     """One connection. Every answer and push is held against the schema when it arrives."""
 
     link: FakeLink
+    token: str = ""
     answers: dict[int, Response] = attrs.field(factory=dict)
     asked: dict[int, str] = attrs.field(factory=dict)
     pushes: list[Notification] = attrs.field(factory=list)
@@ -119,11 +122,19 @@ class Rig:
         self.server.admit(ours, is_operator=is_operator)
         return Client(theirs)
 
-    async def enter(self, user: str, plan: str = "") -> Client:
-        """Connect and say hello."""
+    async def enter(self, user: str, plan: str = "", **others: Any) -> Client:
+        """Connect and say hello; ``others`` are fields of the identity."""
         client = self.connect()
-        await client.ask("hello", token=f"{user}/{plan}")
+        client.token = f"{user}/{plan}/{json.dumps(others)}"
+        await client.ask("hello", token=client.token)
         return client
+
+    async def pass_time(self, time_ms: int) -> None:
+        """Let the wall clock go on by so much, and what is due by then happen."""
+        clock = self.ports.clock
+        assert isinstance(clock, FakeClock)
+        clock.jump(time_ms)
+        await trio.sleep(2 * Config().limits.deadline_poll_ms / 1_000)
 
     def new_id(self) -> str:
         self._ids += 1

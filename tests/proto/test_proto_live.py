@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
 from typing import Any, Final
 
 import pytest
@@ -11,98 +12,13 @@ import trio
 from groupd.config import CONTENT, Config
 from groupd.testing.schema import PROTOCOL, problems, schema
 from groupd.wire.rpc import Notification, encode_notification, encode_request, encode_response
-from tests.proto.rig import NO_TOKEN, Client, Rig, serving
+from tests.proto.rig import NO_TOKEN, PROTO, serving
+from tests.proto.story import everything
 
 SCHEMA: Final = schema()
 OF_GROUPS: Final = [
     method for method, spec in SCHEMA["methods"].items() if spec["addressed"] in ("group", "code")
 ]
-
-
-class Witness:
-    """What was asked and heard, over all clients."""
-
-    def __init__(self, *clients: Client) -> None:
-        self.clients = clients
-
-    @property
-    def methods(self) -> set[str]:
-        return {
-            client.asked[msgid]
-            for client in self.clients
-            for msgid, answer in client.answers.items()
-            if answer.error is None
-        }
-
-    def kinds(self, notification: str) -> set[str]:
-        return {
-            push.params["kind"]
-            for client in self.clients
-            for push in client.pushes
-            if push.method == notification
-        }
-
-
-async def everything(rig: Rig) -> Witness:
-    """Have each method granted, and each kind of event happen, that this version knows."""
-    ann, bob, carl = await rig.enter("ann"), await rig.enter("王芳"), await rig.enter("carl")
-    phone = await rig.enter("ann")
-    tea = (
-        await ann.ask(
-            "create",
-            name="周末徒步",
-            members=["王芳"],
-            location={"lat": 30.25, "lon": 120},
-            time_zone="Asia/Shanghai",
-            data={"城市": "杭州"},
-            ref="walk-1",
-            id=rig.new_id(),
-        )
-    )["group"]
-    await ann.ask("update", group=tea, name="徒步", history="joined", location={}, data={})
-    said = (await bob.ask("post", group=tea, text="早", card={"type": "goods"}))["seq"]
-    await ann.ask("post", group=tea, text="早", reply_to=said, mentions="all")
-    told = (await ann.ask("announce", group=tea, text="周六八点", id=rig.new_id()))["seq"]
-    await bob.ask("acknowledge", group=tea, seq=told)
-    await ann.ask("announcements", group=tea)
-    await ann.ask("pin", group=tea, seq=said)
-    await ann.ask("info", group=tea)
-    await bob.ask("info", group=tea)
-    await carl.ask("info", group=tea)
-    await ann.ask("unpin", group=tea, seq=said)
-    code = (await bob.ask("share_link", group=tea, channel="wechat", uses_max=5))["code"]
-    await carl.ask("open_link", code=code)
-    await carl.ask("join", code=code, id=rig.new_id())
-    await carl.ask("open_link", code=code)
-    await bob.ask("revoke_link", code=code)
-    await ann.ask("share_link", group=tea, expires_in_ms=1)
-    await trio.sleep(5)
-    await ann.ask("members", group=tea, limit=1)
-    await bob.ask("history", group=tea)
-    await carl.ask("history", group=tea, after=0)
-    await bob.ask("sync", cursors={tea: 2, "0" * 16: 0})
-    await ann.ask("read", group=tea, seq=said)
-    await ann.ask("users", users=["王芳", "nobody"])
-    for client in (ann, bob, carl):
-        await client.ask("groups", limit=1)
-        await client.ask("hello", token="ann/")
-    await carl.ask("hello", token="carl/")
-    await carl.ask("leave", group=tea)
-    await ann.ask("dissolve", group=tea)
-    await ann.hear_all()
-    for client in (ann, bob, carl, phone):
-        await client.hear_all()
-        await client.ask("account_history")
-        await client.ask("history", group=tea) if client is ann else None
-    operator = rig.connect(is_operator=True)
-    await operator.ask("operator_log", group=tea, limit=500)
-    await operator.ask("operator_log", group="ann", account=True)
-    place: Mapping[str, Any] = {}
-    while place is not None:
-        checked = await operator.ask("operator_check", **place)
-        assert checked["problems"] == []
-        place = {"after": checked["next"]} if "next" in checked else None
-    return Witness(ann, bob, carl, phone, operator)
 
 
 async def test_all_that_a_real_server_says_is_as_published(
@@ -142,11 +58,25 @@ async def test_a_method_that_asks_for_a_role_is_closed_to_strangers_and_no_other
         group = (await ann.ask("create", name="茶"))["group"]
         seq = (await ann.ask("announce", group=group, text="周六"))["seq"]
         code = (await ann.ask("share_link", group=group))["code"]
-        samples = {"group": group, "seq": seq, "code": code, "text": "好", "name": "水"}
+        samples = {
+            "group": group,
+            "seq": seq,
+            "seqs": [seq],
+            "code": code,
+            "user": "bob",
+            "text": "好",
+            "name": "水",
+            "nickname": "水",
+            "reaction": "👍",
+            "role": "admin",
+            "for_ms": 1,
+            "interval_ms": 1,
+        }
         params = {name: samples[name] for name in spec["params"] if name in samples}
         error = (await stranger.call(method, params)).error
         if spec["min_role"] is None:
-            assert error is None
+            # It is for whoever has something to accept, to decline or to withdraw.
+            assert error is None or error.get("reason") != "not_member"
         else:
             assert error is not None
             assert (error["code"], error["reason"]) == ("forbidden", "not_member")
@@ -333,6 +263,61 @@ async def test_an_id_gives_the_first_result_whatever_has_happened_since(
         assert await bob.ask("post", **said, mentions=[]) == first
         await ann.ask("dissolve", group=group)
         assert await bob.ask("post", **said) == first
+
+
+async def test_the_time_for_editing_and_for_recalling_ends(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with serving() as rig:
+        ann, bob = await rig.enter("ann"), await rig.enter("bob")
+        group = (await ann.ask("create", name="茶", members=["bob"]))["group"]
+        said = (await bob.ask("post", group=group, text="早"))["seq"]
+        await rig.pass_time(CONTENT.recall_within_ms)
+        error = (await bob.call("recall", {"group": group, "seq": said})).error
+        assert error is not None
+        assert (error["reason"], error["limit_ms"]) == ("too_late", CONTENT.recall_within_ms)
+        await bob.ask("edit", group=group, seq=said, text="早上好")
+        await rig.pass_time(CONTENT.edit_within_ms)
+        error = (await bob.call("edit", {"group": group, "seq": said, "text": "晚"})).error
+        assert error is not None
+        assert (error["reason"], error["limit_ms"]) == ("too_late", CONTENT.edit_within_ms)
+        await ann.ask("recall", group=group, seq=said)
+        events = (await bob.ask("history", group=group, after=said - 1))["events"]
+        assert [event["kind"] for event in events] == ["erased", "erased", "recalled"]
+
+
+async def test_an_explanation_is_as_in_the_example_of_groupd_md(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with serving() as rig:
+        ann, bob = await rig.enter("ann"), await rig.enter("bob")
+        group = (await ann.ask("create", name="茶", members=["bob"]))["group"]
+        await ann.ask("slow_mode", group=group, interval_ms=60_000)
+        await bob.ask("post", group=group, text="早")
+        told = await bob.ask("explain", group=group, method="post")
+        prose = (PROTO / "groupd.md").read_text("utf-8")
+        example = prose.partition("\n-> explain ")[2].partition("```")[0]
+        # From the notation of the page to JSON, which has quotes around keys.
+        assert json.loads(re.sub(r"(\w+):", r'"\1":', example.partition("<- ")[2])) == told
+
+
+async def test_a_way_that_leads_in_at_once_goes_before_one_that_asks(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with serving() as rig:
+        ann, bob, carl = [await rig.enter(user) for user in ("ann", "bob", "carl")]
+        created = await ann.ask("create", name="茶", members=["bob"], join_policy="approval")
+        group = created["group"]
+        assert (await carl.ask("join", group=group))["status"] == "pending"
+        asking = (await bob.ask("share_link", group=group))["code"]
+        assert (await carl.ask("open_link", code=asking))["status"] == "pending"
+        assert (await carl.ask("join", code=asking))["status"] == "pending"
+        # What an invitation and a link grant was fixed when they were made.
+        await carl.ask("withdraw", group=group)
+        assert (await bob.ask("invite", group=group, user="carl"))["status"] == "invited"
+        letting_in = (await ann.ask("share_link", group=group))["code"]
+        assert (await carl.ask("join", group=group))["status"] == "pending"
+        assert (await carl.ask("join", code=letting_in))["status"] == "joined"
 
 
 async def test_sizes_are_estimated_as_groupd_md_says(

@@ -10,7 +10,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +18,21 @@ from typing import Any, Final
 import attrs
 
 from groupd.config import CONTENT
-from groupd.domain.base import ACCOUNT, GROUP, Audience, Event, Request
+from groupd.domain.base import ACCOUNT, GROUP, Audience, Command, Event, Request, Rule
+from groupd.domain.cards import CARDS
 from groupd.domain.catalog import EVENTS, REQUESTS
+from groupd.domain.group.state import rules_of
 from groupd.errors import CODES, REASONS
+from groupd.testing.shapes import SHAPES
 from groupd.testing.vocabulary import (
     BOUNDS,
+    CARD_FIELDS,
     DETAILS,
     MORE_DETAILS,
     NOTIFICATIONS,
     OPTIONS,
     ROLES,
     SCALARS,
-    SHAPES,
     SIGNALS,
     TESTS,
 )
@@ -95,6 +98,11 @@ def schema() -> dict[str, Any]:
         "codes": {code: {"details": _details(code)} for code in CODES},
         "reasons": REASONS,
         "content": attrs.asdict(CONTENT),
+        "cards": {
+            kind: {name: attrs.asdict(field) for name, field in fields.items()}
+            for kind, fields in CARDS.items()
+        },
+        "card_fields": CARD_FIELDS,
     }
     plain: dict[str, Any] = json.loads(json.dumps(made))
     return plain
@@ -132,22 +140,34 @@ def _method(cls: type[Request]) -> dict[str, Any]:
         "cost": cls.cost,
         "params": _params(cls),
         "result": _fields(cls.result),
+        "rules": [rule.name for rule in _rules(cls)],
     }
+
+
+def _rules(cls: type[Request]) -> Sequence[Rule]:
+    """Give what ``explain`` can show of a method, in the order in which it is checked."""
+    if cls.operator:
+        return ()
+    if cls.addressed == ACCOUNT:
+        return cls.rules
+    # Of what goes to no group, only commands have rules: a direct chat has a stream as well.
+    return rules_of(cls) if cls.addressed or issubclass(cls, Command) else ()
 
 
 def _params(cls: type[Request]) -> dict[str, Any]:
     params: dict[str, Any] = {}
     names = {field.name for field in attrs.fields(cls)}  # type: ignore[arg-type]
-    if cls.addressed == GROUP:
+    if cls.addressed in (GROUP, "group or account"):
         # A code names its group itself.
-        params["group"] = {"type": "group", "required": "code" not in names}
+        needed = cls.addressed == GROUP and "code" not in names
+        params["group"] = {"type": "group", "required": needed}
     for field in attrs.fields(cls):  # type: ignore[arg-type]
         spec: dict[str, Any] = {"type": field.metadata["type"]}
         spec["required"] = field.default is attrs.NOTHING
         if not spec["required"]:
             spec["default"] = field.default
         spec |= {key: value for key, value in field.metadata.items() if key != "type"}
-        params[field.name] = spec
+        params[field.alias or field.name] = spec
     if cls.takes_id:
         params["id"] = {"type": "id", "required": False}
     return params

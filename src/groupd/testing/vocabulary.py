@@ -2,7 +2,8 @@
 
 Placement rules:
 - What a method takes and what an event holds is derived from their classes (``schema.py``). Here
-  stands what the classes only name: scalars, enumerations, and the maps inside results.
+  stands what the classes only name: scalars and enumerations; in ``shapes.py``, the maps inside
+  results.
 - A type is data, so that it can be printed; only what data cannot say has a function in ``TESTS``.
 """
 
@@ -13,14 +14,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import attrs
-
-from groupd.config import Limits, Plan
 from groupd.domain.base import Role
 from groupd.domain.fields import INT_MAX, request_id_ms
-from groupd.domain.group.state import Settings
+from groupd.domain.group.conditions import check_conditions
 from groupd.errors import Rejected
-from groupd.server.methods import shown_limits
 
 _GROUP: Final = re.compile(r"[0-9A-Za-z_-]{16}")
 _CODE: Final = re.compile(r"[0-9A-Za-z_-]{38}")
@@ -43,7 +40,9 @@ SCALARS: Final[Mapping[str, str]] = {
     "code": "A share link's secret: the group's id and 22 characters of base64url.",
     "time_zone": "The name of a time zone of the IANA database, such as Asia/Shanghai.",
     "map": "A map of the host application's own, with strings as keys.",
-    "card": "A map of the host application's own with a `type`, a string of 1 to 32 code points.",
+    "card": "A map with a `type`, a string of 1 to 32 code points, and what `cards` has for that "
+    "type.",
+    "condition": "An entry condition, a map as groupd.md describes it; an empty one for none.",
     "error_code": "One of `codes`.",
     "reason": "One of `reasons`.",
     "event": "One event of a group's log: the header of `headers`, and the fields of its kind.",
@@ -56,7 +55,7 @@ SCALARS: Final[Mapping[str, str]] = {
 OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "role": ("A member's rank; a later one may do all that an earlier one may.", ()),
     "join_policy": (
-        "How strangers join. `approval` is reserved: this version refuses to set it.",
+        "How strangers join: at once, after an admin's approval, or not at all.",
         ("open", "approval", "invite_only"),
     ),
     "history_policy": (
@@ -64,152 +63,30 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("all", "joined"),
     ),
     "via": (
-        "How somebody joined. `invite` and `approval` are reserved.",
-        ("created", "added", "invite", "approval", "search", "link"),
+        "How somebody joined, or asks to.",
+        ("created", "added", "invite", "approval", "search", "link", "direct"),
     ),
     "post_status": ("What became of a post. `held` is reserved.", ("posted", "held")),
-    "join_status": ("What became of a joining. `pending` is reserved.", ("joined", "pending")),
-    "link_status": (
-        "What joining by a link would do: `joined`, or why it would do nothing.",
-        ("joined", "member", "group_full", "state"),
+    "join_status": (
+        "What became of a joining, or would: a member at once, or a join request that waits.",
+        ("joined", "pending"),
     ),
+    "invite_status": (
+        "What became of an invitation: the user is a member, has a join request of their own that "
+        "waits, or is invited.",
+        ("joined", "pending", "invited"),
+    ),
+    "link_status": (
+        "What joining by a link would do: `joined` or `pending`, or why it would do nothing.",
+        ("joined", "pending", "member", "banned", "group_full", "state"),
+    ),
+    "rule_source": (
+        "Where the value of a rule comes from.",
+        ("plan", "group", "role", "account", "contract"),
+    ),
+    "verdict": ("What a rule says to a call.", ("holds", "refuses")),
 }
 """Enumerations. New words may come; clients must bear them."""
-
-_SETTING_TYPES: Final[Mapping[str, str]] = {
-    "description": "text",
-    "location": "location or nil",
-    "join_policy": "join_policy",
-    "member_invites": "boolean",
-    "discoverable": "boolean",
-    "history": "history_policy",
-    "time_zone": "time_zone",
-    "data": "map or nil",
-}
-
-SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    "location": (
-        "A place in degrees (WGS 84): `lat` from -90 to 90, `lon` from -180 to 180.",
-        {"lat": "number", "lon": "number"},
-    ),
-    "account": ("The caller's own log.", {"head": "seq"}),
-    "limits": (
-        "The limits that a client can act on. Bounds on content are in code points unless the "
-        "name ends in `_bytes`.",
-        {
-            **dict.fromkeys(shown_limits(Limits(), Plan()), "integer"),
-            "plan": "plan",
-        },
-    ),
-    "plan": (
-        "What the caller's plan allows.",
-        {field.name: "integer" for field in attrs.fields(Plan)},
-    ),
-    "listed_group": (
-        "One of the caller's groups, as a list of chats shows it.",
-        {
-            "group": "group",
-            "name": "string",
-            "picture": "string",
-            "role": "role",
-            "head": "seq",
-            "read": "seq",
-            "unread": "integer",
-            "mentions": "integer",
-            "do_not_disturb": "boolean",
-            "chat_pinned": "boolean",
-            "last": "event?",
-        },
-    ),
-    "group_page": (
-        "What one group's log holds after a cursor.",
-        {
-            "group": "group",
-            "events": "list[event]",
-            "head": "seq",
-            "floor": "seq",
-            "more": "boolean",
-        },
-    ),
-    "profile": (
-        "A user as others see them.",
-        {"user": "user", "name": "string", "picture": "string"},
-    ),
-    "member": (
-        "One member of a group.",
-        {"user": "user", "name": "string", "role": "role", "joined_ms": "time_ms"},
-    ),
-    "group_card": (
-        "What anybody may see who can find the group.",
-        {
-            "group": "group",
-            "name": "string",
-            "picture": "string",
-            "category": "string",
-            "description": "text",
-            "owner": "user",
-            "members": "integer",
-            "join_policy": "join_policy",
-            "created_ms": "time_ms",
-            "dissolved": "boolean",
-            "location": "location?",
-        },
-    ),
-    "settings": (
-        "The settings that only members see; `ref` only the owner.",
-        {
-            "member_invites": "boolean",
-            "discoverable": "boolean",
-            "history": "history_policy",
-            "time_zone": "time_zone",
-            "data": "map",
-            "ref": "string?",
-        },
-    ),
-    "announcement": (
-        "The current announcement; how many have acknowledged it only admins see.",
-        {
-            "seq": "seq",
-            "user": "user",
-            "time_ms": "time_ms",
-            "text": "text",
-            "acknowledged": "integer?",
-        },
-    ),
-    "listed_pin": (
-        "A pinned message: its seq, who pinned it when, and the message as `history` gives it.",
-        {"seq": "seq", "user": "user", "time_ms": "time_ms", "event": "event"},
-    ),
-    "link_counts": (
-        "Joins by the links that are kept: by channel, and by the user who shared.",
-        {"joins_by_channel": "map[string, integer]", "joins_by_sharer": "map[user, integer]"},
-    ),
-    "stats": (
-        "How many members the group has, and how many messages were ever said.",
-        {"members": "integer", "messages": "integer"},
-    ),
-    "changes": (
-        "Setting -> its new value; nil for a place or a map that was taken away.",
-        {
-            field.name: f"{_SETTING_TYPES.get(field.name, 'string')}?"
-            for field in attrs.fields(Settings)
-        },
-    ),
-    "lagged": (
-        "Which log the session has missed something of, and how far that log goes. `group` is "
-        "empty for the account's own.",
-        {"group": 'group or ""', "head": "seq"},
-    ),
-    "goodbye": (
-        "Why the server closes the connection, and when to come back.",
-        {"code": "error_code", "message": "string", "retry_after_ms": "integer?"},
-    ),
-    "problem": (
-        "Something that `operator_check` found wrong, in a stream or (an empty one) in the index.",
-        {"stream": "list[string]", "seq": "seq", "what": "string"},
-    ),
-}
-"""Maps with known fields. A trailing ``?`` marks one that may be absent."""
 
 NOTIFICATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "event": ("Something has happened in one of the user's groups.", "event"),
@@ -222,6 +99,7 @@ NOTIFICATIONS: Final[Mapping[str, tuple[str, str]]] = {
 
 SIGNALS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "read": ("The same user has read on, in another session of theirs.", {"seq": "seq"}),
+    "typing": ("Another member is typing.", {}),
 }
 """Kind of signal -> a sentence, and the fields beside ``group``, ``user`` and ``kind``."""
 
@@ -250,10 +128,28 @@ DETAILS: Final[Mapping[str, str]] = {
 """Detail that a code always carries -> its type."""
 
 MORE_DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
-    "forbidden": {"required": "string or integer", "got": "integer"},
+    "forbidden": {
+        "required": "string or integer",
+        "got": "integer",
+        "clause": "string",
+        "until_ms": "time_ms",
+        "limit_ms": "integer",
+    },
     "rate_limited": {"reason": "reason"},
 }
 """Code -> what it carries only with some reasons."""
+
+CARD_FIELDS: Final[Mapping[str, str]] = {
+    "title": "A string of one line, of 1 to 200 code points; trimmed.",
+    "text": "A string that may have several lines, of at most 1,000 code points.",
+    "url": "A URL with its scheme, of at most 2,000 code points, without white space. Not of the "
+    "schemes javascript, data and vbscript.",
+    "count": "An integer from 0 on.",
+    "currency": "The three letters of a currency (ISO 4217), such as CNY.",
+    "latitude": "A number of degrees from -90 to 90.",
+    "longitude": "A number of degrees from -180 to 180.",
+}
+"""Type of a card's field -> a sentence. Cards are checked by the server when they are posted."""
 
 ROLES: Final = tuple(role.label for role in Role)
 
@@ -290,6 +186,14 @@ def _is_card(value: Any) -> bool:
     return _is_map(value) and type(value.get("type")) is str and 1 <= len(value["type"]) <= 32
 
 
+def _is_condition(value: Any) -> bool:
+    try:
+        check_conditions(value, "condition")
+    except Rejected:
+        return False
+    return True
+
+
 def _is_any(value: Any) -> bool:
     if isinstance(value, dict):
         return _is_map(value) and all(map(_is_any, value.values()))
@@ -319,5 +223,6 @@ TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "time_zone": lambda value: type(value) is str and value != "",
     "map": lambda value: _is_map(value) and _is_any(value),
     "card": lambda value: _is_card(value) and _is_any(value),
+    "condition": _is_condition,
 }
 """Type -> whether a decoded value is of it."""
