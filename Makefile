@@ -17,7 +17,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench replay proto lock clean
+.PHONY: help serve test check format bench bench-search replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ format: $(READY_DEV) ## put the code into its one format
 
 bench: $(READY_DEV) ## measure the fan-out and print the table
 	$(BIN)/python -m bench
+
+bench-search: $(READY_DEV) ## measure search and nearby among 100,000 groups
+	$(BIN)/python -m bench.search
 
 replay: $(READY_DEV) ## play real conversations through a server and check every delivery
 	$(BIN)/python examples/replay.py
