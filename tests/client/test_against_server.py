@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from groupd import app
-from groupd.client import ClientLimits, EventStream, GroupEvent
+from groupd.client import AccountEvent, ClientLimits, EventStream, GroupEvent, Signal
 from groupd.client.backoff import Backoff
 from groupd.config import AuthConfig, Config
 from groupd.domain.base import Identity
@@ -97,6 +97,64 @@ async def test_a_conversation(server: Server) -> None:
         }
         with pytest.raises(Rejected, match="forbidden"):
             await bob.dissolve(group)
+
+
+async def next_of(stream: EventStream, *kinds: str) -> GroupEvent | AccountEvent:
+    """Pass over all else."""
+    while True:
+        event = await anext(stream)
+        if isinstance(event, GroupEvent | AccountEvent) and event.kind in kinds:
+            return event
+
+
+async def test_a_membership_begins_and_ends_with_its_event(server: Server) -> None:
+    async with (
+        app.connect(server.url, token=server.token("ann")) as ann,
+        app.connect(server.url, token=server.token("bob")) as bob,
+    ):
+        heard = bob.events()
+        group = (await ann.create("Tea", join_policy="approval"))["group"]
+        for end in (ann.kick, ann.ban):
+            await bob.join(group)
+            await ann.post(group, "not for Bob")
+            approved = (await ann.approve(group, "bob"))["seq"]
+            first = await anext(heard)
+            while not isinstance(first, GroupEvent):
+                first = await anext(heard)
+            if end == ann.kick:
+                assert (first.kind, first.seq) == ("joined", approved)
+            ended = (await end(group, "bob"))["seq"]
+            await ann.post(group, "not for Bob either")
+            last = await next_of(heard, "kicked", "banned")
+            assert (last.fields.get("at") or last.seq) == ended
+            told = await next_of(heard, "kicked", "banned")
+            assert {type(last), type(told)} == {GroupEvent, AccountEvent}
+        chat = (await ann.direct("bob"))["group"]
+        await ann.post(chat, "sorry")
+        kinds = [(await next_of(heard, "joined", "posted")).kind for _ in range(2)]
+        assert kinds == ["joined", "posted"]
+
+
+async def test_signals_come_as_such(server: Server) -> None:
+    async with (
+        app.connect(server.url, token=server.token("ann")) as ann,
+        app.connect(server.url, token=server.token("ann")) as phone,
+        app.connect(server.url, token=server.token("bob")) as bob,
+    ):
+        group = (await ann.create("Tea", members=["bob"]))["group"]
+        heard = phone.events()
+        await bob.typing(group)
+        posted = (await bob.post(group, "hello"))["seq"]
+        await ann.read(group, posted)
+        signals: list[Signal] = []
+        while len(signals) < 2:
+            event = await anext(heard)
+            if isinstance(event, Signal):
+                signals.append(event)
+        assert signals == [
+            Signal(group, "bob", "typing", {}),
+            Signal(group, "ann", "read", {"seq": posted}),
+        ]
 
 
 async def test_the_same_id_again_gives_the_first_result(server: Server) -> None:

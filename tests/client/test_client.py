@@ -416,6 +416,27 @@ async def test_a_request_that_kills_every_connection_is_given_up(
         await client.ping()
 
 
+async def test_one_can_wait_for_the_connection_to_be_lost_and_back(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    async with server.connect() as client:
+        await client.until_connected()
+        with trio.move_on_after(100) as scope:
+            await client.until_disconnected()
+        assert scope.cancelled_caught
+        server.dial_error = NOBODY
+        server.visit.cut()
+        await client.until_disconnected()
+        await client.until_disconnected()
+        with trio.move_on_after(100) as scope:
+            await client.until_connected()
+        assert scope.cancelled_caught
+        server.dial_error = None
+        await client.until_connected()
+    with pytest.raises(Disconnected):
+        await client.until_connected()
+
+
 async def test_without_reconnect_a_lost_connection_is_raised(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:

@@ -437,15 +437,16 @@ async def test_what_was_missed_while_disconnected_is_fetched(
     assert server.sent("sync") == [{"cursors": {"tea": 1}}]
 
 
-async def test_a_group_that_one_was_added_to_unseen_begins_with_the_adding(
-    server: FakeServer, autojump_clock: MockClock
+@pytest.mark.parametrize("how", ["added", "approved"])
+async def test_a_group_that_one_was_let_into_unseen_begins_with_the_joining(
+    server: FakeServer, autojump_clock: MockClock, how: str
 ) -> None:
     async with server.connect() as client:
         with client.events() as stream:
             server.visit.cut()
             for kind in ("created", "posted", "joined", "posted"):
                 server.log("tea", push=False, kind=kind)
-            server.log_account("added", push=False, group="tea", at=3)
+            server.log_account(how, push=False, group="tea", at=3)
             await client.ping()
             assert await take_seqs(stream, 3) == [1, 3, 4]
             server.log("tea")
@@ -518,6 +519,61 @@ async def test_a_group_that_one_is_no_member_of_any_more_is_forgotten(
             await reconnect(server, client)
             await assert_nothing_more(stream)
     assert len(server.sent("sync")) == 1
+
+
+@pytest.mark.parametrize("how", ["left", "kicked", "banned"])
+async def test_being_put_out_is_the_last_that_one_hears_of_a_group(
+    server: FakeServer, autojump_clock: MockClock, how: str
+) -> None:
+    server.logs["tea"] = []
+    async with server.connect() as client:
+        with client.events() as stream:
+            server.log("tea", kind=how, member="ann")
+            server.log_account(how, group="tea", at=1)
+            assert [event.kind for event in await take(stream, 2)] == [how, how]
+            log = server.logs.pop("tea")
+            await reconnect(server, client)
+            await assert_nothing_more(stream)
+
+            # Let in again while the connection is lost, it begins with that.
+            server.visit.cut()
+            server.logs["tea"] = log
+            server.log("tea", push=False)
+            server.log("tea", push=False, kind="joined", member="ann")
+            server.log_account("approved", push=False, group="tea", at=3)
+            server.log("tea", push=False)
+            await client.ping()
+            assert await take_seqs(stream, 3) == [2, 3, 4]
+            await assert_nothing_more(stream)
+
+
+async def test_who_is_put_out_unseen_learns_of_it_from_the_account(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.logs["tea"] = []
+    async with server.connect() as client:
+        with client.events() as stream:
+            server.visit.cut()
+            del server.logs["tea"]
+            server.log_account("kicked", push=False, group="tea", at=7)
+            await client.ping()
+            event = await anext(stream)
+            assert (event.kind, event.fields["group"]) == ("kicked", "tea")
+            await assert_nothing_more(stream)
+
+
+async def test_who_comes_back_while_connected_hears_what_they_may_read_once(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.logs["tea"] = []
+    async with server.connect() as client:
+        with client.events() as stream:
+            server.log("tea", kind="kicked", member="ann")
+            server.log("tea", push=False)
+            server.log("tea", kind="joined", member="ann")
+            server.log("tea")
+            assert await take_seqs(stream, 4) == [1, 2, 3, 4]
+            await assert_nothing_more(stream)
 
 
 async def test_pushes_right_behind_the_answer_to_hello_are_not_lost(

@@ -151,6 +151,18 @@ class Client(Calls):
         """Give the server's time, as well as it is known."""
         return self._uplink.clock.now_ms()
 
+    async def until_connected(self) -> None:
+        """Wait until there is a connection. Raises what has ended the client."""
+        await self._uplink.until(connected=True)
+
+    async def until_disconnected(self) -> None:
+        """Wait until there is no connection, as while it is being made anew.
+
+        Calls need not ask: they wait for the next one by themselves. It is for telling people.
+        Raises what has ended the client.
+        """
+        await self._uplink.until(connected=False)
+
     @property
     def _welcomed(self) -> Welcome:
         welcome = self._feed.welcome

@@ -25,6 +25,8 @@ from groupd.errors import GroupdError, Rejected, RemoteProtocolError
 _GROUP_HEADER: Final = frozenset({"group", "seq", "time_ms", "user", "kind", "id"})
 _ACCOUNT_HEADER: Final = frozenset({"seq", "time_ms", "kind", "id"})
 _SIGNAL_HEADER: Final = frozenset({"group", "user", "kind"})
+_LET_IN: Final = ("added", "approved")
+"""What the account hears when somebody else has made the user a member. ``at`` is the event."""
 
 
 @attrs.frozen
@@ -261,7 +263,7 @@ class EventStream:
 
     def _place(self, event: AccountEvent) -> None:
         group, at = event.fields.get("group"), event.fields.get("at")
-        if event.kind == "added" and isinstance(group, str) and isinstance(at, int):
+        if event.kind in _LET_IN and isinstance(group, str) and isinstance(at, int):
             self._cursors.place(group, at)
 
     def _take_groups(self, asked: Mapping[str, int], pages: Sequence[dict[str, Any]]) -> None:

@@ -140,6 +140,7 @@ class Uplink:
         self._renewing = trio.Lock()
         self._connection: Connection | None = None
         self._waiting = trio.lowlevel.ParkingLot()
+        self._changes = trio.lowlevel.ParkingLot()
 
     # --- for those who call
 
@@ -155,6 +156,17 @@ class Uplink:
             if self._connection is not None and self._connection.is_open:
                 return self._connection
             await self._waiting.park()
+
+    async def until(self, *, connected: bool) -> None:
+        """Wait until there is a connection that is welcomed, or until there is none.
+
+        Raises what has ended the client, or Disconnected once it is closed.
+        """
+        await trio.lowlevel.checkpoint()
+        while (self._connection is not None) is not connected:
+            if self.final is not None:
+                self.raise_final()
+            await self._changes.park()
 
     def raise_final(self) -> NoReturn:
         """Raise what has ended the client: a copy, since many callers may meet it."""
@@ -225,6 +237,7 @@ class Uplink:
         if self._connection is not None:
             self._connection.close(str(error))
         self._waiting.unpark_all()
+        self._changes.unpark_all()
         self._listener.ended(error if failed else None)
 
     def _is_final(self, cause: GroupdError) -> bool:
@@ -254,10 +267,12 @@ class Uplink:
             if cause is None:
                 self._connection = connection
                 self._waiting.unpark_all()
+                self._changes.unpark_all()
                 if self.tokens.renewable:
                     nursery.start_soon(self._renew_in_time)
                 await connection.closed.wait()
                 self._connection = None
+                self._changes.unpark_all()
             nursery.cancel_scope.cancel()
         held_ms = (trio.current_time() - began_s) * 1_000
         return self._lost(connection, cause, stable=held_ms >= self._limits.stable_ms)
