@@ -1,6 +1,6 @@
 """The commands: ``groupd serve``, ``token``, ``chat``, ``log`` and ``check``.
 
-Placement rules: this file parses and exits. ``chat.py`` is the chat client, ``operate.py`` what an
+Placement rules: this file parses and exits. ``chat/`` is the chat client, ``operate.py`` what an
 operator asks of a store; what they need of the world comes from ``app.py``.
 """
 
