@@ -1,14 +1,17 @@
 """Plays the dialogues in ``transcripts/``: what they show is what the server does, line by line.
 
     # Prose, for readers.
+    the server has {"plans": {...}}            settings of the server; stands before all else
     alice connects                             she says hello; `connects quietly`: without events
-    alice connects with {"plan": "wechat"}     claims of her token
+    alice connects with {"plan": "wechat"}     what her token says
+    phone connects as alice                    on another device, or in another app (`tenant`)
     alice > post {"group": $tea, ...}          she asks; several in a row are pipelined
     alice < {"seq": 3, ...}                    the answer to the oldest question that is open
     alice <! forbidden {"reason": "role"}      where it is refused; the message is left out
     alice << event {"seq": 3, ...}             the next push to her; each must be written down,
     alice << ...                               or skipped by this: all that has come so far
     alice loses the connection                 what is under way may still happen
+    alice leaves                               what she was pushed and has not read is gone
     time passes: 25 h                          (ms, s, min, h)
 
 Values are JSON with three more words: ``*`` is any value, ``...`` in a map any further fields, and
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +31,7 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
+from groupd.config import PLANS, Plan
 from groupd.errors import Rejected
 from tests.e2e.raw import RawClient
 from tests.server.bench import Bench, open_bench, settled
@@ -44,6 +48,10 @@ _WORD: Final = re.compile(r'"(?:\\.|[^"\\])*"|\$\w+|\*|\.\.\.')
 _LINE: Final = re.compile(
     r"(?P<who>\w+) (?P<what>>|<!|<<|<|connects|loses|leaves)(?: (?P<rest>.*))?"
 )
+_CONNECTS: Final = re.compile(
+    r"(?P<quietly>quietly)? ?(?:as (?P<user>\w+))? ?(?:with (?P<claims>.*))?"
+)
+_SETTINGS: Final = "the server has "
 
 
 def parse(text: str) -> Any:
@@ -58,6 +66,16 @@ def parse(text: str) -> Any:
         return f"{json.dumps(MORE)}: 0" if word == "..." else word
 
     return json.loads(_WORD.sub(plain, text))
+
+
+def settings(lines: Sequence[str]) -> dict[str, Any]:
+    """Read the settings of the server; plans differ from the ordinary one by what is written."""
+    written = (line for line in lines if line.startswith(_SETTINGS))
+    found: dict[str, Any] = json.loads(next(written, _SETTINGS + "{}").removeprefix(_SETTINGS))
+    if "plans" in found:
+        made = {name: Plan(**values) for name, values in found["plans"].items()}
+        found["plans"] = {**PLANS, **made}
+    return found
 
 
 @attrs.define
@@ -86,6 +104,10 @@ class Play:
             self.clients.pop(who).link.cut()  # type: ignore[attr-defined]
             self.open[who] = []
             await settled()
+        elif what == "leaves":
+            assert not self.open[who], f"{who} waits for an answer"
+            await self.clients.pop(who).close()
+            await settled()
         elif what == ">":
             await self.ask(who, rest)
         elif what == "<<":
@@ -94,16 +116,20 @@ class Play:
             await self.answer(who, rest, refused=what == "<!")
 
     async def connect(self, who: str, how: str) -> None:
-        claims = parse(how.removeprefix("with ")) if how.startswith("with ") else {}
-        self.clients[who] = await self.bench.enter(
-            who, events=how != "quietly", expires_in_ms=WEEK_MS, **claims
-        )
+        match = _CONNECTS.fullmatch(how)
+        assert match is not None, "not a way to connect"
+        claims = {"expires_in_ms": WEEK_MS, **parse(match["claims"] or "{}")}
+        user, events = match["user"] or who, not match["quietly"]
+        self.clients[who] = await self.bench.enter(user, events=events, **claims)
         self.open[who] = []
 
     async def ask(self, who: str, rest: str) -> None:
         method, _, text = rest.partition(" ")
         params = self.fill(parse(text or "{}"))
-        self.open[who].append(await self.clients[who].send(method, **params))
+        # Not by `send`, since a parameter may be called `method`.
+        msgid, data = self.clients[who].frame(method, params)
+        await self.clients[who].send_bytes(data)
+        self.open[who].append(msgid)
         await settled()
 
     def fill(self, value: Any) -> Any:
@@ -181,13 +207,14 @@ class Play:
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 async def test_the_dialogue_goes_as_it_is_written(name: str, autojump_clock: MockClock) -> None:
-    async with open_bench() as bench:
+    lines = [line.strip() for line in TRANSCRIPTS[name].splitlines()]
+    async with open_bench(**settings(lines)) as bench:
         play = Play(bench, autojump_clock)
-        for number, line in enumerate(TRANSCRIPTS[name].splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
+        for number, line in enumerate(lines, 1):
+            if not line or line.startswith(("#", _SETTINGS)):
                 continue
             try:
-                await play.line(line.strip())
+                await play.line(line)
             except AssertionError as error:
                 raise AssertionError(f"{name}, line {number}: {line}: {error}") from error
         await play.end()
@@ -199,6 +226,7 @@ async def test_a_transcript_that_is_wrong_is_noticed(autojump_clock: MockClock) 
         "alice << event {}",
         "alice >> ping",
         "nobody does anything",
+        "bob connects somehow",
     )
     async with open_bench() as bench:
         play = Play(bench, autojump_clock)
@@ -216,5 +244,7 @@ async def test_a_transcript_that_is_wrong_is_noticed(autojump_clock: MockClock) 
             with pytest.raises(AssertionError):
                 await play.line(f"alice < {answer}")
         await play.line("alice > ping")
+        with pytest.raises(AssertionError, match="waits for an answer"):
+            await play.line("alice leaves")
         with pytest.raises(AssertionError, match="waits for an answer"):
             await play.end()

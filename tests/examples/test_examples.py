@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import attrs
 import pytest
+import trio
 
 import groupd
 from groupd.app import make_token
+from groupd.client import EventStream
 from groupd.domain.base import Identity
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -89,15 +93,18 @@ def test_the_embedded_hub_keeps_its_groups_in_a_directory(tmp_path: Path) -> Non
     assert "7 announced" in run("embed_hub.py", data)
 
 
-def test_the_bot_welcomes_and_answers(server: Server) -> None:
-    # The bot stands beside the examples, not in a package.
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        import bot
-    finally:
-        sys.path.remove(str(EXAMPLES))
+def load(example: str) -> ModuleType:
+    """Import an example: they stand beside each other, not in a package."""
+    spec = importlib.util.spec_from_file_location(example, EXAMPLES / f"{example}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    import trio
+
+def test_the_bot_welcomes_and_answers(server: Server) -> None:
+    bot = load("bot")
 
     async def main() -> list[str]:
         async with groupd.connect(server.url, token=server.token("host")) as host:
@@ -122,6 +129,77 @@ def test_the_bot_welcomes_and_answers(server: Server) -> None:
     rolled, helped = trio.run(main)
     assert rolled.startswith("You rolled ")
     assert "!seen" in helped
+
+
+def test_the_moderator_decides_by_its_rules(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moderator = load("moderator")
+
+    async def main() -> None:
+        async with (
+            groupd.connect(server.url, token=server.token("keeper")) as owner,
+            groupd.connect(server.url, token=server.token("ann")) as ann,
+            groupd.connect(server.url, token=server.token("bob")) as bob,
+        ):
+            made = await owner.create("Quiet", join_policy="approval", members=["guard"])
+            group = made["group"]
+            await owner.set_role(group, "guard", role="admin")
+            # One has asked before the moderator came.
+            await ann.join(group, message="I am fond of silence")
+            heard = ann.events()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(moderator.main, server.url, server.token("guard"), "casino", 4)
+                await kind(heard, "joined")
+                await bob.join(group, message="hi")
+                await ann.post(group, "Come to my CASINO")
+                await kind(heard, "muted")
+                with pytest.raises(groupd.Rejected, match="muted"):
+                    await ann.post(group, "sorry")
+                await owner.post(group, "casino is a word that I may use")
+            events = (await ann.history(group))["events"]
+            assert [event["user"] for event in events if event["kind"] == "erased"] == ["ann"]
+
+    trio.run(main)
+    said = capsys.readouterr().out
+    for line in ("approved ann", "declined bob", "muted ann", "keeper said it, but "):
+        assert line in said
+
+
+async def kind(stream: EventStream, wanted: str) -> None:
+    """Read on to an event of a group of that kind."""
+    async for event in stream:
+        if isinstance(event, groupd.client.GroupEvent) and event.kind == wanted:
+            return
+
+
+def test_the_shop_counts_likes_and_comments(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = load("shop")
+
+    async def main() -> None:
+        async with (
+            groupd.connect(server.url, token=server.token("shop")) as owner,
+            groupd.connect(server.url, token=server.token("customer")) as customer,
+        ):
+            group = (await owner.create("Shop", ref="tea-shop"))["group"]
+            seqs = [await shop.show(owner, group, goods) for goods in shop.GOODS]
+            code = (await owner.share_link(group, channel="poster"))["code"]
+            await customer.join(code=code)
+            for _ in range(2):  # A like is one per user.
+                await customer.react(group, seqs[0], reaction="like")
+            await customer.post(group, "Is it fresh?", reply_to=seqs[0])
+            await owner.post(group, "Of this spring", reply_to=seqs[0])
+            assert [row[1:] for row in await shop.count(owner, group, seqs)] == [(1, 2), (0, 0)]
+
+    trio.run(main)
+    assert "came by the poster: 1" in capsys.readouterr().out
+    # Run as it is meant to be, it finds its group again.
+    said = run("shop.py", "--server", server.url, "--token", server.token("shop"), "--wait", "0")
+    assert "customers type: /join " in said
+    assert said.count("0 likes, 0 comments") == 2
+    assert "came by the poster: 1" in said
 
 
 def test_a_replay_of_real_conversations_reaches_everybody_exactly(server: Server) -> None:
