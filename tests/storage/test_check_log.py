@@ -24,7 +24,7 @@ from groupd.domain.projection import (
     Statistics,
 )
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import AppendAll, Head, Outcome, Slice, Store, Write
+from groupd.storage.port import Append, AppendAll, Head, Outcome, Slice, Store, Write
 from groupd.storage.sqlite import SqliteStore
 from groupd.testing import check_log
 
@@ -78,6 +78,14 @@ class NothingIsErased(MemoryStore):
                 for write in writes
             ]
         )
+
+
+class SnapshotsOutliveErasing(MemoryStore):
+    def _append(self, append: Append) -> None:
+        known = self._streams.get(append.stream)
+        snapshot = known.snapshot if known is not None else None
+        super()._append(append)
+        self._streams[append.stream].snapshot = snapshot
 
 
 class RefsAreNotUnique(MemoryStore):
@@ -278,6 +286,7 @@ class PutCardForgetsTheRest(MemoryStore):
         OneConflictFailsTheRound,
         HalfOfAPairIsWritten,
         NothingIsErased,
+        SnapshotsOutliveErasing,
         RefsAreNotUnique,
         MoreIsAlwaysTrue,
         BackwardsIsFalling,

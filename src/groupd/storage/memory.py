@@ -131,6 +131,9 @@ class MemoryStore:
                 self._deadlines[append.stream] = append.deadline_ms
         if append.changes:
             self._index.apply(append.stream, append.changes)
+        snapshot = stream.snapshot
+        if append.erase and snapshot is not None and snapshot.seq >= min(append.erase):
+            stream.snapshot = None
         for seq in append.erase:
             if 0 < seq <= len(stream.records):
                 stream.records[seq - 1] = stream.records[seq - 1]._replace(

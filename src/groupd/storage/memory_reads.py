@@ -306,9 +306,11 @@ def _numbers(stream: MemoryStream, group: GroupIndex, user: str, upto: int) -> N
     read = min(read, upto)
     mentioned = group.mentioned(user, read, upto)
     recalled = sum(read < message <= upto and seq <= upto for message, seq in group.recalls.items())
+    last = last_countable(stream.n_at, upto)
     return Numbers(
         read=read,
         unread=stream.n_at(upto) - stream.n_at(read) - recalled,
         mentions=sum(stream.records[seq - 1].user != user for seq in mentioned),
-        last_seq=last_countable(stream.n_at, upto),
+        last_seq=last,
+        last_edit=max((seq for seq in group.edits.get(last, ()) if seq <= upto), default=0),
     )

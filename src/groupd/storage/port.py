@@ -53,7 +53,7 @@ class Append:
     """The stream's next deadline from now on; None for none."""
     erase: Sequence[int] = ()
     """Seqs whose bodies, salts and request hashes go, and with them what the index has of what
-    was said there: mentions, the reply, the edit."""
+    was said there (mentions, the reply, the edit) and a snapshot that has seen one of them."""
 
     def __attrs_post_init__(self) -> None:
         count = len(self.records)

@@ -62,6 +62,7 @@ _PUT_SNAPSHOT: Final = """
     insert into snapshots (stream, seq, version, state) values (?, ?, ?, ?)
     on conflict (stream) do update set
         seq = excluded.seq, version = excluded.version, state = excluded.state"""
+_DROP_SNAPSHOT: Final = "delete from snapshots where stream = ? and seq >= ?"
 _PUT_CURSOR: Final = """
     insert into cursors (stream, user, seq) values (?, ?, ?)
     on conflict (stream, user) do update set seq = excluded.seq where excluded.seq > seq"""
@@ -242,6 +243,7 @@ class SqliteStore:
             self._file.execute(_PUT_DEADLINE, (append.deadline_ms, stream_id))
         self._index.append(stream_id, append)
         if append.erase:
+            self._file.execute(_DROP_SNAPSHOT, (stream_id, min(append.erase)))
             self._records.erase(stream_id, append.erase)
 
     # --- streams

@@ -82,6 +82,7 @@ _PEOPLE: Final = """
         coalesce(sum(p.birth_year), 0)
     from members m left join profiles p on p.tenant = m.tenant and p.user = m.user
     where m.stream = ?1"""
+_LAST_EDIT: Final = "select max(seq) from edits where stream = ? and message = ? and seq <= ?"
 _RECALLED: Final = """
     select count(*) from recalls where stream = ? and message >= ? and message < ?"""
 
@@ -115,11 +116,14 @@ class SqliteMessages:
                 known[seq] = self._value(_N_AT, stream_id, seq)
             return known[seq]
 
+        last = last_countable(n_at, upto)
+        edit = self._file.row(_LAST_EDIT, (stream_id, last, upto))
         return Numbers(
             read=read,
             unread=n_at(upto) - n_at(read) - row[4],
             mentions=row[3],
-            last_seq=last_countable(n_at, upto),
+            last_seq=last,
+            last_edit=edit[0] if edit is not None and edit[0] is not None else 0,
         )
 
     def _value(self, sql: str, stream_id: int, seq: int) -> int:

@@ -145,6 +145,12 @@ def _check_erasing(store: Store) -> None:
         "an append without records can erase"
     )
     assert head_of(store, HALL) == 4, "and leaves the head where it is"
+    do(store, PutSnapshot(HALL, 3, 1, b"state"), append(HALL, 0, after=4, erase=[4]))
+    assert store.snapshot(HALL) is not None, "a snapshot from before what is erased stays"
+    do(store, append(HALL, 0, after=4, erase=[3]))
+    assert store.snapshot(HALL) is None, (
+        "a snapshot that may hold a hash of what is erased goes in the same transaction"
+    )
     store.checkpoint()
     assert head_of(store, HALL) == 4, "a checkpoint changes nothing that can be read"
 

@@ -140,6 +140,17 @@ def _check_cards_of_messages(store: Store) -> None:
     assert (card.edits, card.replies) == ([8], 1), "erasing an edit or a reply takes it away"
 
 
+def _check_last_edits(store: Store) -> None:
+    changes: list[Change] = [PutCard({}), member("ann"), Edit(5, 6), Edit(4, 6), Edit(5, 9)]
+    do(store, append(HALL, 9, changes=changes))
+    # The sixth record is no message.
+    for head, last, edit in ((5, 5, 0), (6, 5, 6), (7, 7, 0)):
+        number = store.numbers(TENANT, "ann", {"hall": head})["hall"]
+        assert (number.last_seq, number.last_edit) == (last, edit), (
+            "the last message comes with its newest edit at or before the head"
+        )
+
+
 def _check_reactions(store: Store) -> None:
     def tally(message: int = 1) -> dict[str, int]:
         return store.messages(HALL, [message])[message].reactions
@@ -232,6 +243,7 @@ MESSAGE_CHECKS: Final[Sequence[Callable[[Store], None]]] = (
     _check_numbers,
     _check_recalled_messages_are_not_unread,
     _check_cards_of_messages,
+    _check_last_edits,
     _check_reactions,
     _check_replies,
     _check_statistics,

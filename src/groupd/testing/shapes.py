@@ -79,6 +79,7 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "muted_until_ms": "time_ms?",
             "direct": "user?",
             "last": "event?",
+            "edited": "event?",
         },
     ),
     "group_page": (
