@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from groupd.config import Plan
 from groupd.domain.account.hearing import HEARD, HEARERS, Added, HasDissolved, HasLeft, Hear
 from groupd.domain.account.state import HEARD_MAX
 from groupd.domain.base import GROUP, Identity
 from groupd.domain.catalog import EVENTS
-from groupd.domain.group.admission import Approve, Decline
+from groupd.domain.group.admission import Approve, Decline, Withdraw
 from groupd.domain.group.direct import Direct
-from groupd.domain.group.invitations import Invite
+from groupd.domain.group.invitations import DeclineInvite, Invite
 from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.domain.group.moderation import BanUser, Kick, Unban
@@ -119,6 +120,18 @@ def test_who_asks_to_join_hears_of_it_and_of_what_becomes_of_it(table: Table) ->
     assert kinds(world, "tim") == ["requested", "declined"]
     asked, approved = heard(world, "sam")
     assert (asked.by, approved.by) == ("sam", "adam")
+
+
+def test_other_devices_hear_of_what_the_user_does_not_want_any_more(table: Table) -> None:
+    world = table.world
+    world.plans = {**world.plans, "ordinary": Plan(direct_add_below=0)}
+    table.act("olga", Update(join_policy="approval"))
+    table.act("sam", Join())
+    table.act("sam", Withdraw())
+    assert kinds(world, "sam") == ["requested", "withdrawn"]
+    table.act("olga", Invite("tim"))
+    table.act("tim", DeclineInvite())
+    assert kinds(world, "tim") == ["invited", "invite_declined"]
 
 
 def test_a_request_and_an_invitation_that_nobody_minds_end_audibly(table: Table) -> None:

@@ -159,7 +159,7 @@ def test_strangers_see_in_words_what_a_group_asks_of_them(table: Table) -> None:
     condition = {"all": [{"claim": "level", "at_least": 3}, {"claim": "region", "is": "CN"}]}
     table.act("olga", Update(conditions=condition))
     shown = table.act("sam", Info())
-    assert shown["condition"] == "(level at_least 3 and region is CN)"
+    assert shown["condition"] == "level at least 3 and region is CN"
     assert "settings" not in shown
     shown = table.act("mia", Info())
     assert shown["settings"]["conditions"] == condition

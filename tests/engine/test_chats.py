@@ -474,3 +474,20 @@ async def test_a_strangers_preference_is_refused_alike_for_what_is_hidden_and_wh
         known = (await olga.create("Tea"))["group"]
         for group in (hidden, known, "0" * 16):
             assert await outcome(eve.call(PinChat(group))) == "not_found"
+
+
+async def test_the_last_message_comes_with_its_newest_form() -> None:
+    async with hub_on() as hub:
+        olga = hub.act_as("olga")
+        group = (await olga.create("Tea"))["group"]
+        seq = (await olga.post(group, "one"))["seq"]
+        (chat,) = (await olga.chats())["chats"]
+        assert "edited" not in chat
+        for text in ("two", "three"):
+            await olga.edit(group, seq, text=text)
+        (chat,) = (await olga.chats())["chats"]
+        assert (chat["last"]["text"], chat["edited"]["text"]) == ("one", "three")
+        await olga.recall(group, seq)
+        (chat,) = (await olga.chats())["chats"]
+        assert chat["last"]["kind"] == "erased"
+        assert "edited" not in chat

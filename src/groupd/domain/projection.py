@@ -295,6 +295,8 @@ class Numbers:
     mentions: int
     last_seq: int
     """The newest countable message up to that head; 0 for none."""
+    last_edit: int = 0
+    """The newest form of that message up to that head, where it was edited; else 0."""
 
 
 @attrs.frozen

@@ -34,6 +34,8 @@ class Line:
     head: int
     number: Numbers
     last: Record | None
+    edited: Record | None
+    """The newest form of the last message, where it was edited."""
     other: MemberRow | None
     """Of a direct chat, the other user."""
 
@@ -74,13 +76,14 @@ def read_lines(
         number = numbers.get(place.group)
         if number is None:
             continue
-        last = other = None
+        last = edited = other = None
         if number.last_seq >= max(1, place.floor):
-            last = store.pick(stream_of(caller, place), (number.last_seq,))[0]
+            last, *edits = store.pick(stream_of(caller, place), (number.last_seq, number.last_edit))
+            edited = edits[-1] if edits else None
         if place.direct:
             rows = store.members(caller.tenant, place.group, "", CONTENT.members_page_max)
             other = next((row for row in rows if row.user != caller.user), None)
-        lines.append(Line(place, upto[place.group], number, last, other))
+        lines.append(Line(place, upto[place.group], number, last, edited, other))
     return lines
 
 
@@ -139,4 +142,6 @@ def _encode(line: Line, now_ms: int) -> bytes:
     entries = [(key, codec.pack(value)) for key, value in values.items()]
     if line.last is not None:
         entries.append(("last", codec.shown_map(line.last, view_of(place.role))))
+    if line.edited is not None:
+        entries.append(("edited", codec.shown_map(line.edited, view_of(place.role))))
     return codec.encode_map(entries)

@@ -32,7 +32,8 @@ def _list(chat: Chat, table: Any, row: dict[str, Any]) -> None:
     unread = str(row["unread"] or ("*" if row["marked_unread"] else ""))
     last, when = "", ""
     if "last" in row:
-        event = GroupEvent.from_wire(row["last"])
+        newest = {name: row.get("edited", {}).get(name) for name in ("text", "card")}
+        event = GroupEvent.from_wire(row["last"] | (newest if "edited" in row else {}))
         last, when = f"{event.user}: {words.plain(event)}", time_of(event.time_ms)
     name = chat.names[row["group"]]
     chat.row(table, marks, name, unread, row["mentions"] or "", when, last, row["group"])

@@ -32,8 +32,8 @@ from groupd.domain.base import (
     Record,
     Unchanged,
 )
-from groupd.domain.group.admission import Declined, RequestExpired
-from groupd.domain.group.invitations import Invited, InviteExpired
+from groupd.domain.group.admission import Declined, RequestExpired, Withdrawn
+from groupd.domain.group.invitations import Invited, InviteDeclined, InviteExpired
 from groupd.domain.group.membership import Joined, Left, Requested
 from groupd.domain.group.moderation import Banned, Kicked
 from groupd.domain.group.roles import (
@@ -114,6 +114,13 @@ class HasDeclined(_Heard):
 
 
 @attrs.frozen
+class HasWithdrawn(_Heard):
+    """The user has taken a join request back, on one of their devices."""
+
+    kind = "withdrawn"
+
+
+@attrs.frozen
 class RequestHasExpired(_Heard):
     """Nobody has decided on the user's join request in time."""
 
@@ -125,6 +132,13 @@ class HasInvited(_Heard):
     """Somebody has invited the user into a group; they may join it or not."""
 
     kind = "invited"
+
+
+@attrs.frozen
+class HasDeclinedInvite(_Heard):
+    """The user does not want to join where they are invited; they said so on one device."""
+
+    kind = "invite_declined"
 
 
 @attrs.frozen
@@ -207,8 +221,10 @@ HEARD: Final[tuple[type[Event], ...]] = (
     HasRequested,
     HasApproved,
     HasDeclined,
+    HasWithdrawn,
     RequestHasExpired,
     HasInvited,
+    HasDeclinedInvite,
     InviteHasExpired,
     HasLeft,
     HasKicked,
@@ -258,8 +274,10 @@ HEARERS: Final[Mapping[type[Event], Callable[[Any, Record], Hearers]]] = Mapping
         Joined: _joined,
         Requested: _author(HasRequested),
         Declined: _member(HasDeclined),
+        Withdrawn: _author(HasWithdrawn),
         RequestExpired: _member(RequestHasExpired),
         Invited: _member(HasInvited),
+        InviteDeclined: _author(HasDeclinedInvite),
         InviteExpired: _member(InviteHasExpired),
         Left: _author(HasLeft),
         Kicked: _member(HasKicked),

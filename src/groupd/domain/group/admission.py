@@ -83,6 +83,7 @@ class Withdrawn(_Ended):
     """Somebody does not want to join any more."""
 
     kind = "withdrawn"
+    followed = True
 
 
 @attrs.frozen

@@ -93,22 +93,22 @@ def failing_clause(condition: Mapping[str, Any], caller: Identity) -> str | None
         inside = condition["not"]
         if failing_clause(inside, caller) is not None:
             return None
-        return label or f"not {clause_text(inside)}"
+        return label or f"not {clause_text(inside, inside=True)}"
     return None if _meets(condition, caller) else label or clause_text(condition)
 
 
-def clause_text(condition: Mapping[str, Any]) -> str:
-    """Give a condition in words."""
+def clause_text(condition: Mapping[str, Any], *, inside: bool = False) -> str:
+    """Give a condition in words; one of several parts in brackets where it stands ``inside``."""
     if "label" in condition:
         return str(condition["label"])
-    for word in ("all", "any"):
+    for word, joint in (("all", " and "), ("any", " or ")):
         if word in condition:
-            joint = " and " if word == "all" else " or "
-            return f"({joint.join(map(clause_text, condition[word]))})"
+            text = joint.join(clause_text(part, inside=True) for part in condition[word])
+            return f"({text})" if inside and len(condition[word]) > 1 else text
     if "not" in condition:
-        return f"not {clause_text(condition['not'])}"
+        return f"not {clause_text(condition['not'], inside=True)}"
     test = next((test for test in TESTS if test in condition), "is")
-    return f"{condition.get('claim')} {test} {condition.get(test)}"
+    return f"{condition.get('claim')} {test.replace('_', ' ')} {condition.get(test)}"
 
 
 def _meets(clause: Mapping[str, Any], caller: Identity) -> bool:

@@ -20,7 +20,7 @@ from groupd.config import CONTENT
 from groupd.domain.base import Context, Request, Rule
 from groupd.domain.group.parts import Invitation, Link
 from groupd.domain.group.state import Group
-from groupd.errors import Rejected
+from groupd.errors import REASONS, Rejected
 
 JOINED: Final = "joined"
 PENDING: Final = "pending"
@@ -90,7 +90,7 @@ def no_such_link() -> Rejected:
 
 def dead_link(reason: str) -> Rejected:
     """Make the error for a link that no longer works."""
-    return Rejected("conflict", f"this link no longer works: {reason}", reason=reason)
+    return Rejected("conflict", REASONS[reason], reason=reason)
 
 
 def refuse_dead(link: Link, now_ms: int) -> None:

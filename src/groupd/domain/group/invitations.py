@@ -83,6 +83,7 @@ class InviteDeclined(Event):
 
     kind = "invite_declined"
     audience = Audience.ADMINS
+    followed = True
 
     def apply(self, state: Group, record: Record) -> None:
         """Take the invitation away."""
