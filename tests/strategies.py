@@ -20,7 +20,7 @@ from groupd.config import CONTENT
 from groupd.domain.base import GROUP, Command, Event, Request
 from groupd.domain.cards import CARDS
 from groupd.domain.catalog import EVENTS, REQUESTS
-from groupd.domain.fields import INT_MAX
+from groupd.domain.fields import INT_MAX, is_blank
 from groupd.domain.group.messages import Post
 from groupd.domain.group.parts import SETTINGS
 from groupd.domain.links import CODE_LENGTH, GROUP_ID_LENGTH
@@ -44,7 +44,7 @@ def words(*, min_chars: int, max_chars: int, more: tuple[str, ...] = ()) -> st.S
     """Give texts made of ``PIECES``; if ``min_chars`` is not 0, none that is only white space."""
     drawn = st.lists(st.sampled_from(PIECES + more), max_size=12).map("".join)
     return drawn.filter(
-        lambda text: (min_chars == 0 or text.strip() != "") and len(text) <= max_chars
+        lambda text: (min_chars == 0 or not is_blank(text)) and len(text) <= max_chars
     )
 
 

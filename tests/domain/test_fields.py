@@ -169,7 +169,7 @@ def test_lengths_are_counted_in_code_points_of_nfc() -> None:
 
 
 def test_what_is_empty_after_trimming_is_refused() -> None:
-    for empty in ("", " ", "\u3000\u00a0", "\n"):
+    for empty in ("", " ", "\u3000\u00a0", "\n", "\u200b", "\u2060 \ufe0f", "\u3164\U000e0061"):
         refused(fields.clean_text, empty, "t", max_chars=9)
         refused(fields.clean_name, empty, "n", max_chars=9)
 

@@ -27,6 +27,11 @@ _FORBIDDEN_IN_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud8
 _FORBIDDEN_IN_NAME: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# What shows nothing: white space, joiners, fillers, and signs that only govern others.
+_INVISIBLE: Final = re.compile(
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
+)
 # A mark is sorted by comparing it with every mark before it in its run, so a long run makes NFC
 # quadratic: 2 s for one frame. The bound is that of the Stream-Safe Text Format (UAX #15).
 _MARKS: Final = "".join(char for char in map(chr, range(0x300, 0x1F000)) if combining(char))
@@ -85,6 +90,11 @@ def _composed(text: str, field: str) -> str:
     return normalize("NFC", text)
 
 
+def is_blank(text: str) -> bool:
+    """Say whether a text would show nothing."""
+    return not text[:1].isalnum() and _INVISIBLE.fullmatch(text) is not None
+
+
 def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
     """Check a text and give it in NFC. White space stays as it is."""
     text = _string(value, field)
@@ -94,7 +104,7 @@ def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) ->
             raise refuse(field, "control characters are not allowed")
     if len(text) > max_chars:
         raise refuse(field, f"expected at most {max_chars} characters, got {len(text)}")
-    if min_chars and not text.strip():
+    if min_chars and is_blank(text):
         raise refuse(field, "is empty")
     return text
 
@@ -106,7 +116,7 @@ def clean_name(value: Any, field: str, *, max_chars: int, min_chars: int = 1) ->
         raise refuse(field, "control characters and line breaks are not allowed")
     if len(name) > max_chars:
         raise refuse(field, f"expected at most {max_chars} characters, got {len(name)}")
-    if len(name) < min_chars:
+    if len(name) < min_chars or (min_chars and is_blank(name)):
         raise refuse(field, "is empty")
     return name
 
