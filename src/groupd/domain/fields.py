@@ -92,7 +92,7 @@ def _composed(text: str, field: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Say whether a text would show nothing."""
-    return not text[:1].isalnum() and _INVISIBLE.fullmatch(text) is not None
+    return _INVISIBLE.fullmatch(text) is not None
 
 
 def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
