@@ -67,6 +67,8 @@ class Content:
 
     name_max: int = _limit(60)
     text_max: int = _limit(5_000)
+    text_max_bytes: int = _limit(16_384)
+    """Of any text, in UTF-8."""
     announcement_max: int = _limit(2_000)
     description_max: int = _limit(1_000)
     picture_max: int = _limit(500)

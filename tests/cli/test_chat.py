@@ -209,6 +209,54 @@ async def test_people() -> None:
         assert "You block nobody." in await bob.types("/blocks")
 
 
+async def test_people_of_ones_groups() -> None:
+    async with open_room() as room:
+        _, (alice, _bob) = await tea(room, "bob")
+        said = await alice.types("/users bob @alice carol")
+        assert "bob    Bob" in said
+        assert "alice  Alice" in said
+        assert "carol" not in said
+        assert "You share no group with any of them" in await alice.types("/users carol")
+        assert "Expected users" in await alice.types("/users")
+
+
+async def test_a_command_that_changes_nothing_says_so() -> None:
+    async with open_room() as room:
+        _, (alice, _bob) = await tea(room, "bob")
+        nothing = "Nothing changed."
+        for line in ("/dnd off", "/mark off", "/pin-chat off", "/show off", "/nick", "/slow off"):
+            assert await alice.types(line) == nothing + "\n", line
+        await alice.types("hello")
+        for line in (
+            *("/pin-chat", "/dnd", "/mark", "/show", "/block carol", "/unblock carol"),
+            *("/nick Tea Queen", "/update name=Tea", "/pin 4", "/unpin 4", "/react 4 like"),
+            *("/role bob admin", "/mute-all", "/slow 10s"),
+        ):
+            assert nothing not in await alice.types(line), line
+            assert (await alice.types(line)).endswith(nothing + "\n"), line
+
+
+async def test_a_name_that_was_never_heard_is_to_be_searched_first() -> None:
+    async with open_room() as room:
+        await tea(room)
+        bob = await room.seat("bob")
+        bob.reads()
+        assert "/search WORDS finds groups" in await bob.types("/join Tea")
+        assert "/search WORDS finds groups" in await bob.types("/join " + "x" * 38)
+        await bob.types("/search tea")
+        assert "Now in Tea 茶." in await bob.types("/join Tea 茶")
+
+
+async def test_only_what_has_rules_is_offered_for_an_explanation() -> None:
+    async with open_room() as room:
+        _, (alice,) = await tea(room)
+        offered = (await alice.types("/explain sing")).replace(".", ",").split(": ")[1].split(", ")
+        assert {"post", "create", "direct", "join"} <= set(offered)
+        assert not {"hello", "ping", "search", "nearby", "operator_log"} & set(offered)
+        assert "Expected a method" in await alice.types("/explain ping")
+        assert "You may direct." in await alice.types("/explain direct user=bob")
+
+
 async def test_groups_near_a_place() -> None:
     async with open_room() as room:
         _, (alice,) = await tea(room)

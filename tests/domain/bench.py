@@ -203,7 +203,7 @@ class World:
         """Do what the engine does with a command: remembered? allowed? decide, write, answer."""
         caller = Identity(caller) if isinstance(caller, str) else caller
         book = self.book(command.address(group, caller))
-        context = self.context(book, caller, command.needs(book.state, caller), request_id)
+        context = self.context(book, caller, command, request_id)
         request_hash = b""
         if request_id:
             request_hash = codec.request_hash(command)
@@ -253,11 +253,14 @@ class World:
         """Put a question to the live state of a stream."""
         caller = Identity(caller) if isinstance(caller, str) else caller
         book = self.book(query.address(group, caller))
-        context = self.context(book, caller, query.needs(book.state, caller), "")
+        context = self.context(book, caller, query)
         book.state.guard(query, context)
         return checked(query, query.ask(book.state, context))
 
-    def context(self, book: Book, caller: Identity, needs: Needs, request_id: str) -> Context:
+    def context(
+        self, book: Book, caller: Identity, request: Command | LiveQuery, request_id: str = ""
+    ) -> Context:
+        needs = request.needs(book.state, caller)
         return Context(
             stream=book.stream,
             caller=caller,
@@ -273,7 +276,7 @@ class World:
             new_group=self.new_group,
             fetched=self.fetch(book, needs),
             request_id=request_id,
-            holdings=self.holdings(caller.user),
+            holdings=self.holdings(request.counted(caller).key),
         )
 
     def fetch(self, book: Book, needs: Needs) -> Fetched:

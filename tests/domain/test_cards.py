@@ -185,3 +185,11 @@ def test_junk_in_a_card_is_refused_or_taken_but_never_a_bug(value: Any) -> None:
 )
 def test_any_card_is_shown_as_one_line(card: dict[str, Any], line: str) -> None:
     assert summary(card) == line
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "\nDATA:text/html,x"])
+def test_a_card_of_an_unknown_type_is_no_way_around_the_check_of_urls(url: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        check_card({"type": "unknown", "url": url}, "card")
+    assert caught.value.details == {"field": "card"}
+    assert check_card({"type": "unknown", "url": "app:7"}, "card")["url"] == "app:7"

@@ -13,7 +13,7 @@ from groupd.domain import catalog
 from groupd.domain.account.hearing import Hear
 from groupd.domain.account.profile import Introduce
 from groupd.domain.base import ACCOUNT, GROUP, Audience, Command, Event, Query, Request, Unknown
-from groupd.domain.queries import Typing
+from groupd.domain.group.messages import Typing
 from groupd.wire import codec
 
 REQUESTS = list(catalog.REQUESTS.items())

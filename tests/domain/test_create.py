@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from groupd.config import PLANS, Plan
+from groupd.domain.account.blocks import Block
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import HasDissolved
 from groupd.domain.base import ACCOUNT, GROUP, Identity, Role, StreamKey
@@ -266,6 +267,21 @@ def test_a_ref_finds_its_group_although_the_quota_is_full(world: World) -> None:
     for _ in range(3):
         world.found("ann")
     assert world.act("ann", Create("群", ref="order-1"))["group"] == first.group
+
+
+def test_who_has_blocked_the_founder_is_left_out(world: World) -> None:
+    world.act("bob", Block("ann"))
+    table = world.found("ann", members=["bob", "王芳"])
+    assert set(table.state.members) == {"ann", "王芳"}
+    assert not table.state.invitations
+
+
+def test_whose_plan_has_no_room_is_invited_instead(world: World) -> None:
+    world.plans = {"ordinary": Plan(groups_joined_max=1)}
+    world.found("bob")
+    table = world.found("ann", members=["bob", "王芳"])
+    assert set(table.state.members) == {"ann", "王芳"}
+    assert table.state.invitations["bob"].grants == "joined"
 
 
 def test_another_users_ref_is_taken(world: World) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from groupd.config import CONTENT
 from groupd.domain import fields
+from groupd.domain.account.create import Create
 from groupd.domain.base import Query, Request, Role
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.group.messages import Post
@@ -334,3 +335,26 @@ def test_an_error_names_the_field_and_not_the_value() -> None:
     error = refused(Post, text="secret" * 1_000)
     assert error.details["field"] == "text"
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", " JavaScript:x", "java\tscript:x", "data:text/html,x", "vbscript :x"],
+)
+def test_a_picture_is_no_script(url: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        Create("Tea", picture=url)
+    assert caught.value.details == {"field": "picture"}
+
+
+def test_pictures_of_all_hosts_are_taken() -> None:
+    for url in ("", "https://example.com/a.png", "database/7", "app+img:7", "data"):
+        assert Create("Tea", picture=url).picture == url
+
+
+def test_texts_are_bounded_in_bytes_too() -> None:
+    most = CONTENT.text_max_bytes
+    assert fields.clean_text("\U0001f44b" * (most // 4), "t", max_chars=5_000)
+    with pytest.raises(Rejected) as caught:
+        fields.clean_text("\U0001f44b" * (most // 4 + 1), "t", max_chars=5_000)
+    assert caught.value.details == {"limit_bytes": most}

@@ -54,6 +54,20 @@ async def test_racing_joins_of_one_user_stop_exactly_at_their_plan(autojump_cloc
         assert len((await hub.act_as("ann").groups())["groups"]) == 3
 
 
+async def test_racing_invitations_add_a_user_no_further_than_their_plan(
+    autojump_clock: object,
+) -> None:
+    async with hub_on(plans=SMALL) as hub:
+        groups = await found(hub, 8)
+        invitations = [
+            do(hub, f"owner{number}", "invite", group, user="ann")
+            for number, group in enumerate(groups[:6])
+        ]
+        joins = [do(hub, "ann", "join", group) for group in groups[6:]]
+        await race(*invitations, *joins)
+        assert len((await hub.act_as("ann").groups())["groups"]) == 3
+
+
 async def test_the_refusal_names_quota_limit_and_used(autojump_clock: object) -> None:
     async with hub_on(plans=SMALL) as hub:
         groups = await found(hub, 4)

@@ -7,8 +7,8 @@ from typing import Any
 from groupd.config import Limits
 from groupd.domain.account.blocks import Block
 from groupd.domain.group.direct import Direct
+from groupd.domain.group.messages import Typing
 from groupd.domain.group.moderation import Mute
-from groupd.domain.queries import Typing
 from groupd.engine.hub import Hub
 from groupd.engine.ports import Ports
 from groupd.testing.fakes import FakeClock, SeededRandomness

@@ -273,6 +273,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "target_banned": ("forbidden", "banned"),
     "invitations_max": ("quota_exceeded", ""),
     "invited": ("forbidden", "not_invited"),
+    "waits": ("not_found", ""),
     "muted": ("muted", ""),
     "all_muted": ("forbidden", "all_muted"),
     "slow_mode": ("rate_limited", "slow_mode"),

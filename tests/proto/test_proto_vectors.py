@@ -129,15 +129,20 @@ def test_what_a_server_says_in_a_vector_is_published(vector: dict[str, Any]) -> 
     assert bool(problems(what, value)) is later
 
 
-def test_a_good_vector_from_a_client_asks_for_what_there_is() -> None:
-    """Those that ask for a method with its real parameters are understood."""
+def test_a_good_vector_asks_for_each_method_of_users_and_is_understood() -> None:
+    """The operator's methods answer on a socket of their own, and need no client but groupd's."""
     asked = set()
     for vector in GOOD:
         message = message_of(vector["message"])
         if isinstance(message, Request) and message.method in REQUESTS:
             assert understand(message, operator=False).request.method == message.method
             asked.add(message.method)
-    assert {"hello", "create", "join", "post", "sync", "history", "ping"} <= asked
+    assert asked == {method for method, cls in REQUESTS.items() if not cls.operator}
+
+
+def test_a_good_vector_answers_each_method_of_users() -> None:
+    answered = {vector["answers"] for vector in GOOD if "answers" in vector}
+    assert answered == {method for method, cls in REQUESTS.items() if not cls.operator}
 
 
 @pytest.mark.parametrize("vector", named(STREAMS))

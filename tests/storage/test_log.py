@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -366,10 +367,31 @@ async def test_a_rest_after_a_write_is_used_for_a_checkpoint(
             checkpointed.set()
 
     async with open_log(lambda: Noting("one"), threaded=True) as log:
+        # Also right after opening: a process that was killed may have left something to wipe.
+        await until(checkpointed)
+        checkpointed.clear()
         await log.read(lambda store: store.id)
         assert not checkpointed.is_set()
         await log.append(one(HALL))
         await until(checkpointed)
+
+
+async def test_what_was_erased_is_wiped_though_the_store_never_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_module, "IDLE_CHECKPOINT_S", 1_000)
+    monkeypatch.setattr(log_module, "WIPE_WITHIN_S", 0)
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+        await log.append(one(HALL))
+        await log.read(lambda store: store.id)
+        assert made.store.checkpoints == 0
+        await log.append(attrs.evolve(one(HALL, after=1), erase=(1,)))
+        await log.read(lambda store: store.id)
+        assert made.store.checkpoints == 1
+        await log.append(one(HALL, after=2))
+        await log.read(lambda store: store.id)
+        assert made.store.checkpoints == 1
 
 
 async def test_many_tasks_on_a_real_file_lose_nothing(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ class Context:
     fetched: Fetched
     request_id: str = ""
     holdings: Holdings = NO_HOLDINGS
-    """What the caller has, for requests that pass through their account."""
+    """What the user has through whose account the request has passed: mostly the caller."""
 
     def message(self, seq: int) -> Card | None:
         """Give the message ``seq``, or None where there is none (or it was recalled)."""
@@ -212,9 +212,12 @@ class Rule:
 
     name: str
     source: str
-    """Where its value comes from: ``plan``, ``group``, ``role``, ``account`` or ``contract``."""
+    """Where its value comes from: ``plan``, ``group``, ``role``, ``account``, ``tenant`` or
+    ``contract``."""
     refuse: Callable[[Any, Context, Any], Rejected | None]
     value: Callable[[Any, Context], Any] = lambda state, context: None
+    bars: bool = False
+    """True where ``explain`` says nothing of later rules to those whom this one refuses."""
 
 
 class Parameter(NamedTuple):
@@ -261,7 +264,7 @@ class Request:
     founds: ClassVar[bool] = False
     """True where the stream need not exist yet."""
     through_account: ClassVar[bool] = False
-    """True where it passes through the caller's account, which serializes what is limited for
+    """True where it passes through an account (``counted``), which serializes what is limited for
     each user: ``Context.holdings`` is then exact."""
     operator: ClassVar[bool] = False
     """True where only the operator's own socket serves it."""
@@ -294,7 +297,13 @@ class Request:
     def addresses(cls, stream_kind: str) -> bool:
         """Say whether the request goes to streams of this kind."""
         of_groups = (GROUP, "code", "group or account")
-        return cls.addressed in of_groups if stream_kind == GROUP else cls.addressed == ACCOUNT
+        if stream_kind == GROUP:
+            return cls.addressed in of_groups
+        return cls.addressed == ACCOUNT or cls.founds
+
+    def counted(self, caller: Identity) -> StreamKey:
+        """Give the account whose user's holdings count: the one it passes through."""
+        return caller.account
 
     def address(self, group: str | None, caller: Identity) -> StreamKey:
         """Give the stream that this request goes to."""

@@ -159,6 +159,9 @@ def check_card(value: Any, field: str) -> dict[str, Any]:
             checked[name] = _checked(known, part, field, name)
         elif known.required:
             raise fields.refuse(field, f"{name} is missing; a card of type {kind} needs it")
+    if kind not in CARDS and isinstance(checked.get("url"), str):
+        # Clients show a card of an unknown type as a link.
+        fields.refuse_script(checked["url"], field)
     if fields.size_of(checked) > CONTENT.card_max_bytes:
         limit = CONTENT.card_max_bytes
         raise Rejected("too_large", f"{field}: expected at most {limit} bytes", limit_bytes=limit)

@@ -104,7 +104,7 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             queries.Reactors,
             queries.Messages,
             queries.Thread,
-            queries.Typing,
+            messages.Typing,
             queries.History,
             queries.Read,
             board.Announce,

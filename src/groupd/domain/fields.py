@@ -32,6 +32,12 @@ _INVISIBLE: Final = re.compile(
     r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
 )
+# As browsers read the scheme of a URL: they pass over white space around and inside it.
+_GAP: Final = r"[\x00-\x20]*"
+_SCRIPT: Final = re.compile(
+    f"{_GAP}(?:{'|'.join(_GAP.join(word) for word in ('javascript', 'vbscript', 'data'))}){_GAP}:",
+    re.IGNORECASE,
+)
 # A mark is sorted by comparing it with every mark before it in its run, so a long run makes NFC
 # quadratic: 2 s for one frame. The bound is that of the Stream-Safe Text Format (UAX #15).
 _MARKS: Final = "".join(char for char in map(chr, range(0x300, 0x1F000)) if combining(char))
@@ -104,6 +110,10 @@ def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) ->
             raise refuse(field, "control characters are not allowed")
     if len(text) > max_chars:
         raise refuse(field, f"expected at most {max_chars} characters, got {len(text)}")
+    # Encoded only where it could be too long: a code point has at most four bytes.
+    limit = CONTENT.text_max_bytes
+    if len(text) * 4 > limit and len(text.encode()) > limit:
+        raise Rejected("too_large", f"{field}: expected at most {limit} bytes", limit_bytes=limit)
     if min_chars and is_blank(text):
         raise refuse(field, "is empty")
     return text
@@ -119,6 +129,12 @@ def clean_name(value: Any, field: str, *, max_chars: int, min_chars: int = 1) ->
     if len(name) < min_chars or (min_chars and is_blank(name)):
         raise refuse(field, "is empty")
     return name
+
+
+def refuse_script(value: str, field: str) -> None:
+    """Raise ``bad_request`` for a URL that a client would run rather than open."""
+    if _SCRIPT.match(value):
+        raise refuse(field, "expected a URL that is no script and holds no data itself")
 
 
 def clean_user(value: Any, field: str) -> str:
@@ -239,6 +255,17 @@ def name(
         return clean_name(value, field, max_chars=max_chars, min_chars=min_chars)
 
     return _make(check, "string", default, alias=alias, min=min_chars, max=max_chars)
+
+
+def picture(*, default: Any = REQUIRED) -> Any:
+    """Make a field for the URL of a picture, or the host's own name for one."""
+
+    def check(value: Any, field: str) -> str:
+        checked = clean_name(value, field, max_chars=CONTENT.picture_max, min_chars=0)
+        refuse_script(checked, field)
+        return checked
+
+    return _make(check, "string", default, min=0, max=CONTENT.picture_max)
 
 
 def choice(*options: str, default: Any = REQUIRED) -> Any:

@@ -7,7 +7,7 @@ requests share (``group/state.py``). The guard asks them in order and raises the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -55,17 +55,19 @@ class Explain(LiveQuery):
         """Go to the group, or to the caller's account where none is named."""
         return caller.account if group is None else super().address(group, caller)
 
+    def counted(self, caller: Identity) -> StreamKey:
+        """Pass through the account that the call itself would."""
+        request = self._given()
+        return caller.account if request is None else request.counted(caller)
+
     def needs(self, state: Any, caller: Identity) -> Needs:
         """Fetch what the method itself would, if it is said of whom or what the call is."""
         pair = tuple(getattr(state, "direct", ()))
         blank = Needs(users=(caller.user,), blocks=(pair,) if pair else ())
-        cls = self._class()
-        if self.given is None or cls is None or not issubclass(cls, Command | LiveQuery):
+        request = self._given()
+        if not isinstance(request, Command | LiveQuery):
             return blank
-        try:
-            own = cls.parse(self.given).needs(state, caller)
-        except Rejected:
-            return blank  # `ask` will raise it, where the caller hears of it.
+        own = request.needs(state, caller)
         return attrs.evolve(
             own, users=(*own.users, *blank.users), blocks=own.blocks or blank.blocks
         )
@@ -79,13 +81,23 @@ class Explain(LiveQuery):
             raise fields.refuse(
                 "group", f"{self.asked} is asked of {cls.addressed or 'the server'}"
             )
-        rules = state.rules_of(cls)
+        rules: Sequence[Rule] = state.rules_of(cls)
         shown = list(explained(rules, state, context, self._request(cls)))
         return {
             "method": self.asked,
             "allowed": all(rule["verdict"] == "holds" for rule in shown),
             "rules": shown,
         }
+
+    def _given(self) -> Request | None:
+        """Give the call that is explained; None where it is not said, or wrong."""
+        cls = self._class()
+        if cls is None or self.given is None:
+            return None
+        try:
+            return cls.parse(self.given)
+        except Rejected:
+            return None  # `ask` raises it, where the caller hears of it.
 
     def _class(self) -> type[Request] | None:
         # Here and not above, because the catalog lists this very class.
@@ -105,10 +117,13 @@ class Explain(LiveQuery):
 def explained(
     rules: Iterable[Rule], state: Any, context: Context, request: Request
 ) -> Iterable[dict[str, Any]]:
-    """Give what each rule says to a request."""
+    """Give what each rule says to a request; after one that bars the caller, no more.
+
+    What follows would tell them of things that are not theirs to know.
+    """
     for rule in rules:
         refusal = rule.refuse(state, context, request)
-        shown = {
+        shown: dict[str, Any] = {
             "rule": rule.name,
             "source": rule.source,
             "verdict": "holds" if refusal is None else "refuses",
@@ -121,3 +136,5 @@ def explained(
             if "reason" in refusal.details:
                 shown["reason"] = refusal.details["reason"]
         yield shown
+        if refusal is not None and rule.bars:
+            return

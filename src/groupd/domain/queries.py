@@ -362,18 +362,6 @@ class Edits(Query):
     after: int = fields.seq(default=0, low=0)
 
 
-@attrs.frozen
-class Typing(Query):
-    """Let the others see that the caller is typing. Nothing is kept of it.
-
-    In a large group nobody is told.
-    """
-
-    method = "typing"
-    min_role = Role.MEMBER
-    result: ClassVar[Mapping[str, str]] = {}
-
-
 def check_stream(value: Any, field: str) -> tuple[str, ...]:
     """Check the key of a stream: kind, tenant, key."""
     if not isinstance(value, list | tuple) or len(value) != 3:

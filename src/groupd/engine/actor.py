@@ -124,10 +124,9 @@ class Actor:
         """
         caller, onward, waiter = entry.caller, entry.onward, Waiter()
         assert onward is not None
+        _kind, tenant, user = self.stream
         try:
-            holdings = await self._shared.log.read(
-                lambda store: store.holdings(caller.tenant, caller.user)
-            )
+            holdings = await self._shared.log.read(lambda store: store.holdings(tenant, user))
             passed = Entry(caller, entry.request, entry.request_id, waiter, 0, holdings=holdings)
             self._shared.tell(onward, passed)
             entry.replies.respond(entry.tag, await waiter.wait())

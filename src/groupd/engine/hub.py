@@ -21,7 +21,7 @@ import trio
 
 from groupd.config import Config
 from groupd.domain.account.profile import Introduce, profile_of
-from groupd.domain.base import Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
+from groupd.domain.base import GROUP, Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
@@ -90,8 +90,8 @@ class Hub:
         """
         stream = request.address(group, caller)
         entry = Entry(caller, request, request_id, replies, tag)
-        if request.through_account and stream != caller.account:
-            entry.onward, stream = stream, caller.account
+        if request.through_account and stream.kind == GROUP:
+            entry.onward, stream = stream, request.counted(caller)
         self._directory.tell(stream, entry)
 
     async def ask(

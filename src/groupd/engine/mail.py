@@ -43,7 +43,7 @@ class Entry:
     onward: StreamKey | None = None
     """Where it goes from the caller's account, for what passes through that."""
     holdings: Holdings = NO_HOLDINGS
-    """What the caller has, as their account has seen it."""
+    """What the user of that account has, as it has seen it."""
 
 
 def unavailable(message: str) -> Rejected:

@@ -97,9 +97,13 @@ def _zone(name: str) -> tzinfo:
 def shown_statistics(counted: Statistics, year: int) -> Mapping[str, Any]:
     """Give what is shown of them. Of a few people, nothing that would say something of one."""
     few = CONTENT.statistics_members_min
-    shown: dict[str, Any] = {"messages_yesterday": counted.messages, "active": counted.active}
-    if counted.members >= few:
-        shown["women"] = counted.women
+    if counted.members < few:
+        return {}
+    shown: dict[str, Any] = {
+        "messages_yesterday": counted.messages,
+        "active": counted.active,
+        "women": counted.women,
+    }
     if counted.birth_years >= few:
         shown["average_age"] = round(year - counted.birth_year_sum / counted.birth_years, 1)
     return shown

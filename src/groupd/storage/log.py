@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,6 +38,8 @@ READS_MAX: Final = 32
 IDLE_CHECKPOINT_S: Final = 1.0
 """Rest after a write, after which the write-ahead log is moved to its place and what was erased
 is wiped. A busy store does so by the size of that log."""
+WIPE_WITHIN_S: Final = 1.0
+"""How long what was erased may stay in a file, also of a store that never rests."""
 CLOSE_MAX_S: Final = 30.0
 """How long closing waits for a disk that does not answer."""
 
@@ -123,6 +126,8 @@ class Rounds:
     _broken: str | None = attrs.field(default=None, init=False)
     wants_checkpoint: bool = attrs.field(default=False, init=False)
     """True where something was written since the last checkpoint."""
+    has_erased: bool = attrs.field(default=False, init=False)
+    """True where something was erased since then, and may still be in a file."""
 
     @property
     def busy(self) -> bool:
@@ -152,6 +157,7 @@ class Rounds:
     def _commit(self, jobs: Sequence[Job]) -> None:
         if self._broken is None:
             self.wants_checkpoint = True
+            self.has_erased |= any(_erases(job.work) for job in jobs)
             try:
                 outcomes = self.store.commit([job.work for job in jobs])  # type: ignore[misc]
                 for job, outcome in zip(jobs, outcomes, strict=True):
@@ -177,18 +183,23 @@ class Rounds:
                 self._break(error)
 
     def checkpoint(self) -> None:
-        """Checkpoint after a rest."""
+        """Move everything to its final place, and wipe what was erased."""
         self.wants_checkpoint = False
         if self._broken is None:
             try:
                 self.store.checkpoint()
+                self.has_erased = False
             except LogUnavailable:
-                self.wants_checkpoint = True  # The disk is full; after the next rest, perhaps.
+                self.wants_checkpoint = True  # The disk is full; the next time, perhaps.
             except LogBroken as error:
                 self._break(error)
 
     def _break(self, error: BaseException) -> None:
         self._broken = str(error) if isinstance(error, LogBroken) else repr(error)
+
+
+def _erases(work: object) -> bool:
+    return isinstance(work, AppendAll) and any(append.erase for append in work.appends)
 
 
 class ThreadedLog(Log):
@@ -271,9 +282,16 @@ class ThreadedLog(Log):
             return
         self._hand_back([opening])
         rounds = Rounds(store)
+        # A process that was killed may have left what was erased in the write-ahead log.
+        rounds.wants_checkpoint = True
+        wiped_at = time.monotonic()
         try:
             while self._gather(rounds):
                 self._hand_back(rounds.step())
+                now = time.monotonic()
+                if rounds.has_erased and now - wiped_at >= WIPE_WITHIN_S:
+                    rounds.checkpoint()
+                    wiped_at = now
             while rounds.busy:
                 self._hand_back(rounds.step())
         finally:

@@ -141,7 +141,13 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     ),
     "listed_pin": (
         "A pinned message: its seq, who pinned it when, and the message as `history` gives it.",
-        {"seq": "seq", "user": "user", "time_ms": "time_ms", "event": "event"},
+        {
+            "seq": "seq",
+            "user": "user",
+            "time_ms": "time_ms",
+            "event": "event",
+            "edited": "event?",
+        },
     ),
     "link_counts": (
         "Joins by the links that are kept: by channel, and by the user who shared.",
@@ -213,8 +219,8 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "members": "integer",
             "messages": "integer",
             "time_zone": "time_zone",
-            "messages_yesterday": "integer",
-            "active": "integer",
+            "messages_yesterday": "integer?",
+            "active": "integer?",
             "women": "integer?",
             "average_age": "number?",
         },

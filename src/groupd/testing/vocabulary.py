@@ -72,8 +72,7 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("joined", "pending"),
     ),
     "invite_status": (
-        "What became of an invitation: the user is a member, has a join request of their own that "
-        "waits, or is invited.",
+        "What became of an invitation: the user is a member, or is invited; `pending` is reserved.",
         ("joined", "pending", "invited"),
     ),
     "link_status": (
@@ -82,7 +81,7 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "rule_source": (
         "Where the value of a rule comes from.",
-        ("plan", "group", "role", "account", "contract"),
+        ("plan", "group", "role", "account", "contract", "tenant"),
     ),
     "verdict": ("What a rule says to a call.", ("holds", "refuses")),
 }

@@ -60,25 +60,37 @@ async def direct(chat: Chat, rest: str) -> None:
 
 async def pin_chat(chat: Chat, rest: str) -> None:
     """Pin the chat to the top of the list."""
-    await chat.client.pin_chat(chat.here(), pinned=typed.switch(rest))
+    await chat.change_own(chat.client.pin_chat(chat.here(), pinned=typed.switch(rest)))
 
 
 async def dnd(chat: Chat, rest: str) -> None:
     """Silence the chat: its messages leave the total."""
-    await chat.client.do_not_disturb(chat.here(), on=typed.switch(rest))
+    await chat.change_own(chat.client.do_not_disturb(chat.here(), on=typed.switch(rest)))
 
 
 async def mark(chat: Chat, rest: str) -> None:
     """Mark the chat as unread, as a reminder."""
-    await chat.client.mark_unread(chat.here(), on=typed.switch(rest))
+    await chat.change_own(chat.client.mark_unread(chat.here(), on=typed.switch(rest)))
 
 
 async def show(chat: Chat, rest: str) -> None:
     """Show the group on one's profile."""
-    await chat.client.show_group(chat.here(), shown=typed.switch(rest))
+    await chat.change_own(chat.client.show_group(chat.here(), shown=typed.switch(rest)))
 
 
 # --- people
+
+
+async def users(chat: Chat, rest: str) -> None:
+    """Look up users that the person shares a group with."""
+    found = (await chat.client.users(typed.users(rest)))["users"]
+    if not found:
+        chat.say("You share no group with any of them; /profile USER looks at anybody.")
+        return
+    table = chat.table("user", "name", "picture")
+    for person in found:
+        chat.row(table, person["user"], person["name"], person["picture"])
+    chat.draw(table)
 
 
 async def profile(chat: Chat, rest: str) -> None:
@@ -100,12 +112,12 @@ async def profile(chat: Chat, rest: str) -> None:
 
 async def block(chat: Chat, rest: str) -> None:
     """Block somebody."""
-    await chat.client.block(typed.user(rest))
+    await chat.change_own(chat.client.block(typed.user(rest)))
 
 
 async def unblock(chat: Chat, rest: str) -> None:
     """End a block."""
-    await chat.client.unblock(typed.user(rest))
+    await chat.change_own(chat.client.unblock(typed.user(rest)))
 
 
 async def blocks(chat: Chat, rest: str) -> None:

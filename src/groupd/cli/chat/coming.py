@@ -69,11 +69,17 @@ async def join(chat: Chat, rest: str) -> None:
         raise Unclear("Expected a share link's code, or a group's id: /search finds some.")
     # The event may come before the answer, which says it better.
     chat.latest["requested"] = LinkKeys.group_of(where)
-    if typed.is_group(where):
-        joined = await chat.client.join(where, message=message.strip())
-    else:
-        await _learn_name(chat, where)
-        joined = await chat.client.join(code=where, message=message.strip())
+    try:
+        if typed.is_group(where):
+            joined = await chat.client.join(where, message=message.strip())
+        else:
+            await _learn_name(chat, where)
+            joined = await chat.client.join(code=where, message=message.strip())
+    except Rejected as refusal:
+        if refusal.code != "not_found":
+            raise
+        # A name is known only of groups that were heard of since the program began.
+        raise Unclear(f"No group and no link is {where!r}: /search WORDS finds groups.") from None
     await _come(chat, joined)
 
 

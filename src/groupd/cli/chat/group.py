@@ -51,12 +51,13 @@ async def update(chat: Chat, rest: str) -> None:
     """Change settings."""
     if not rest:
         raise Unclear(f"Expected name=value; there are: {', '.join(SETTINGS)}.")
-    await chat.client.update(chat.here(), **typed.read_with(SETTINGS, typed.pairs(rest)))
+    changes = typed.read_with(SETTINGS, typed.pairs(rest))
+    await chat.change_here(chat.client.update(chat.here(), **changes))
 
 
 async def nick(chat: Chat, rest: str) -> None:
     """Go by another name in this group; without one, by one's own again."""
-    await chat.client.set_nickname(chat.here(), rest)
+    await chat.change_here(chat.client.set_nickname(chat.here(), rest))
 
 
 async def members(chat: Chat, rest: str) -> None:
@@ -105,12 +106,12 @@ async def announcements(chat: Chat, rest: str) -> None:
 
 async def pin(chat: Chat, rest: str) -> None:
     """Put a message on the board."""
-    await chat.client.pin(chat.here(), typed.number(rest))
+    await chat.change_here(chat.client.pin(chat.here(), typed.number(rest)))
 
 
 async def unpin(chat: Chat, rest: str) -> None:
     """Take a message off the board."""
-    await chat.client.unpin(chat.here(), typed.number(rest))
+    await chat.change_here(chat.client.unpin(chat.here(), typed.number(rest)))
 
 
 # --- /info

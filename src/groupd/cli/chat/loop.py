@@ -51,6 +51,7 @@ async def _listen(chat: Chat) -> None:
             _rename(chat, event)
             chat.show(event)
         elif isinstance(event, AccountEvent):
+            chat.heard = max(chat.heard, event.seq)
             await _tell(chat, event)
         elif isinstance(event, StoreChanged):
             chat.say("The server was restored from a backup: what you have seen may be gone.")
@@ -114,6 +115,7 @@ async def _begin(chat: Chat) -> None:
 async def _news(chat: Chat) -> None:
     """Tell of invitations and offers that are open: they may have come while nobody listened."""
     head = (await chat.client.account_history(limit=1))["head"]
+    chat.heard = max(chat.heard, head)
     page = await chat.client.account_history(after=max(0, head - NEWS_MAX), limit=NEWS_MAX)
     events = [AccountEvent.from_wire(event) for event in page["events"]]
     latest = {event.fields.get("group", ""): event for event in events if "at" in event.fields}

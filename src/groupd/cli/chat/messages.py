@@ -74,7 +74,7 @@ async def recall(chat: Chat, rest: str) -> None:
 async def react(chat: Chat, rest: str) -> None:
     """React to a message."""
     seq, reaction = typed.number_and_text(rest, "an emoji, or a word such as like,")
-    await chat.client.react(chat.here(), seq, reaction=reaction)
+    await chat.change_here(chat.client.react(chat.here(), seq, reaction=reaction))
 
 
 async def unreact(chat: Chat, rest: str) -> None:

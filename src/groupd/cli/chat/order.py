@@ -8,7 +8,7 @@ from groupd.cli.chat import typed
 from groupd.cli.chat.screen import Chat
 from groupd.cli.chat.typed import Unclear
 from groupd.cli.chat.words import time_of
-from groupd.domain.base import ACCOUNT
+from groupd.domain.base import ACCOUNT, GROUP, Request
 from groupd.domain.catalog import REQUESTS
 from groupd.errors import REASONS
 
@@ -20,7 +20,7 @@ async def role(chat: Chat, rest: str) -> None:
     user, new = typed.user_and_text(rest)
     if new not in ROLES:
         raise Unclear(f"Expected admin or member after {user}.")
-    await chat.client.set_role(chat.here(), user, role=new)
+    await chat.change_here(chat.client.set_role(chat.here(), user, role=new))
 
 
 async def transfer(chat: Chat, rest: str) -> None:
@@ -91,17 +91,18 @@ async def mute(chat: Chat, rest: str) -> None:
 
 async def unmute(chat: Chat, rest: str) -> None:
     """Let a member speak again."""
-    await chat.client.unmute(chat.here(), typed.user(rest))
+    await chat.change_here(chat.client.unmute(chat.here(), typed.user(rest)))
 
 
 async def mute_all(chat: Chat, rest: str) -> None:
     """Let only admins speak, or all again."""
-    await chat.client.mute_all(chat.here(), on=typed.switch(rest))
+    await chat.change_here(chat.client.mute_all(chat.here(), on=typed.switch(rest)))
 
 
 async def slow(chat: Chat, rest: str) -> None:
     """Set how often a plain member may post."""
-    await chat.client.slow_mode(chat.here(), 0 if rest == "off" else typed.duration_ms(rest))
+    interval_ms = 0 if rest == "off" else typed.duration_ms(rest)
+    await chat.change_here(chat.client.slow_mode(chat.here(), interval_ms))
 
 
 async def explain(chat: Chat, rest: str) -> None:
@@ -109,8 +110,8 @@ async def explain(chat: Chat, rest: str) -> None:
     word, _, more = rest.partition(" ")
     method = word.replace("-", "_")
     cls = REQUESTS.get(method)
-    if cls is None or cls.operator:
-        methods = ", ".join(name for name, known in REQUESTS.items() if not known.operator)
+    if cls is None or not _is_explained(cls):
+        methods = ", ".join(name for name, known in REQUESTS.items() if _is_explained(known))
         raise Unclear(f"Expected a method: {methods}.")
     group = None if cls.addresses(ACCOUNT) else chat.here()
     params: dict[str, Any] = {name: typed.loose(text) for name, text in typed.pairs(more).items()}
@@ -123,3 +124,8 @@ async def explain(chat: Chat, rest: str) -> None:
     if table.row_count:
         chat.draw(table)
     chat.say(f"You may {'' if told['allowed'] else 'not '}{method}.")
+
+
+def _is_explained(cls: type[Request]) -> bool:
+    """Say whether a method has rules to show: what goes to the server as a whole has none."""
+    return cls.addresses(ACCOUNT) or cls.addresses(GROUP)

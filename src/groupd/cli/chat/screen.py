@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from groupd.cli.chat import refusals, words
 from groupd.cli.chat.typed import Unclear
 from groupd.client import Client, GroupEvent
 from groupd.config import CONTENT
+from groupd.engine.results import SeqResult
 from groupd.errors import Rejected
 
 
@@ -38,6 +39,8 @@ class Chat:
     """The newest seq that was printed of it."""
     read: int = 0
     """How far the server knows it to be read."""
+    heard: int = 0
+    """The newest seq that was heard of the person's own log."""
     latest: dict[str, str] = attrs.field(factory=dict)
     """``invited``, ``transfer_offered``, ``requested`` -> the group that it was last about."""
     done: bool = False
@@ -108,6 +111,23 @@ class Chat:
         """Talk in this group from now on."""
         self.mine.add(group)
         self.group, self.shown, self.read = group, 0, 0
+
+    # --- changing
+
+    async def change_here(self, changing: Awaitable[SeqResult]) -> None:
+        """Change something in the group. Its event says what; without one, nothing changed."""
+        since = self.shown
+        self._say_if_old(await changing, since)
+
+    async def change_own(self, changing: Awaitable[SeqResult]) -> None:
+        """Change something that is the person's own, likewise."""
+        since = self.heard
+        self._say_if_old(await changing, since)
+
+    def _say_if_old(self, answer: SeqResult, since: int) -> None:
+        # Where nothing was to be done, the answer names an event from before.
+        if answer["seq"] <= since:
+            self.say("Nothing changed.")
 
     # --- printing
 

@@ -66,6 +66,7 @@ THEMES: Final[Mapping[str, Mapping[str, Command]]] = MappingProxyType(
             "mark": Command("[off]", "mark this chat as unread", chats.mark),
         },
         "People": {
+            "users": Command("USER...", "look up people of your groups", chats.users),
             "profile": Command("USER", "look at somebody, and the groups they show", chats.profile),
             "show": Command("[off]", "show this group on your profile", chats.show),
             "block": Command("USER", "no direct chats with this user", chats.block),

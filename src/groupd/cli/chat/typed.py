@@ -61,6 +61,13 @@ def user(rest: str) -> str:
     return name
 
 
+def users(rest: str) -> list[str]:
+    """Read the ids of some users."""
+    if not rest:
+        raise Unclear("Expected users: /members lists their ids.")
+    return [name.removeprefix("@") for name in rest.split()]
+
+
 def is_group(text: str) -> bool:
     """Say whether a word may be a group's id rather than a link's code, which is longer."""
     return len(text) <= GROUP_ID_LENGTH

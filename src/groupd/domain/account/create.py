@@ -32,6 +32,7 @@ from groupd.domain.base import (
     Unchanged,
 )
 from groupd.domain.group.conditions import check_conditions
+from groupd.domain.group.invitations import Invited
 from groupd.domain.group.membership import Joined
 from groupd.domain.group.parts import SETTINGS
 from groupd.domain.group.settings import (
@@ -165,7 +166,11 @@ GROUPS_JOINED_MAX: Final = Rule(
 
 @attrs.frozen
 class Create(Command):
-    """Found a group. Its caller is the owner; ``members`` are added at once."""
+    """Found a group. Its caller is the owner; ``members`` are added at once.
+
+    Whose plan has no room for another group is invited instead; who has blocked the founder is
+    left out.
+    """
 
     method = "create"
     cost = 5
@@ -175,7 +180,7 @@ class Create(Command):
     rules: ClassVar = (REF_FREE, FOUNDERS_MIN, GROUPS_OWNED_MAX, GROUPS_JOINED_MAX)
 
     name: str = fields.name(CONTENT.name_max)
-    picture: str = fields.name(CONTENT.picture_max, default="", min_chars=0)
+    picture: str = fields.picture(default="")
     category: str = fields.name(CONTENT.category_max, default="", min_chars=0)
     description: str = fields.text(CONTENT.description_max, default="", min_chars=0)
     location: Mapping[str, float] | None = fields.custom(
@@ -197,9 +202,13 @@ class Create(Command):
     data: Mapping[str, Any] | None = fields.value_map(CONTENT.data_max_bytes, default=None)
 
     def needs(self, state: Account, caller: Identity) -> Needs:
-        """Fetch who has the ``ref``, and whether the groups owned are still that."""
-        refs = () if self.ref is None else (self.ref,)
-        return Needs(groups=tuple(state.owned), refs=refs, users=(caller.user,))
+        """Fetch who has the ``ref``, whether the groups owned are still that, and the friends."""
+        return Needs(
+            groups=tuple(state.owned),
+            refs=() if self.ref is None else (self.ref,),
+            users=(caller.user, *self.members),
+            blocks=tuple((caller.user, friend) for friend in self.members),
+        )
 
     def decide(self, state: Account, context: Context) -> Decision:
         """Found the group, and drop the places of groups that are over."""
@@ -229,5 +238,19 @@ class Create(Command):
         return [
             Created(**given, ref=self.ref, plan=context.caller.plan),
             Joined(via="created", name=context.caller.name, role=Role.OWNER.label),
-            *(Joined(via="added", member=user) for user in friends),
+            *(
+                _taken_along(friend, context)
+                for friend in friends
+                if friend not in context.fetched.blocks.get((context.caller.user, friend), ())
+            ),
         ]
+
+
+def _taken_along(friend: str, context: Context) -> Event:
+    """Add a friend, or invite them where their plan has no room."""
+    person = context.fetched.users.get(friend)
+    profile = None if person is None else person.profile
+    plan = context.rules.plan("" if profile is None else profile.plan)
+    if person is not None and person.holdings.joined >= plan.groups_joined_max:
+        return Invited(member=friend)
+    return Joined(via="added", member=friend, name="" if profile is None else profile.name)

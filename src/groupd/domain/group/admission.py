@@ -193,6 +193,12 @@ class Decline(Command):
         ]
 
 
+def _refuse_who_waits_not(state: Group, context: Context, request: Any) -> Rejected | None:
+    if context.caller.user in state.requests:
+        return None
+    return Rejected("not_found", "no join request of the caller's waits")
+
+
 @attrs.frozen
 class Withdraw(Command):
     """Take one's own join request back."""
@@ -200,11 +206,10 @@ class Withdraw(Command):
     method = "withdraw"
     min_role = None
     in_direct = False
+    rules = (Rule("waits", "group", _refuse_who_waits_not),)
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Take it back while it waits."""
-        if context.caller.user not in state.requests:
-            raise Rejected("not_found", "no join request of the caller's waits")
         return [Withdrawn()]
 
 

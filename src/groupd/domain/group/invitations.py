@@ -14,6 +14,7 @@ import attrs
 from groupd.config import CONTENT
 from groupd.domain import fields
 from groupd.domain.base import (
+    ACCOUNT,
     Audience,
     Command,
     Context,
@@ -24,6 +25,7 @@ from groupd.domain.base import (
     Receipt,
     Record,
     Rule,
+    StreamKey,
     Unchanged,
 )
 from groupd.domain.group.admission import LINK_NOT_USED_UP, admitted, open_request
@@ -130,7 +132,7 @@ def _adds(state: Group, context: Context, request: Any) -> bool:
     if not (may_admit or state.is_admin(context.caller.user)):
         return False
     plan = context.rules.plan("" if person.profile is None else person.profile.plan)
-    has_room = person.holdings.joined < plan.groups_joined_max
+    has_room = context.holdings.joined < plan.groups_joined_max
     return has_room and len(state.members) < state.rules(context).direct_add_below
 
 
@@ -170,6 +172,7 @@ class Invite(Command):
     method = "invite"
     cost = 2
     in_direct = False
+    through_account = True
     result: ClassVar = {"status": "invite_status", "seq": "seq"}
     rules = (
         INVITES_ON,
@@ -187,8 +190,12 @@ class Invite(Command):
 
     user: str = fields.user()
 
+    def counted(self, caller: Identity) -> StreamKey:
+        """Pass through the account of the invited: adding them takes one of their places."""
+        return StreamKey(ACCOUNT, caller.tenant, self.user)
+
     def needs(self, state: Group, caller: Identity) -> Needs:
-        """Fetch what the user has, and whether they have blocked the caller."""
+        """Fetch the user's profile, and whether they have blocked the caller."""
         return Needs(users=(self.user,), blocks=((caller.user, self.user),))
 
     def decide(self, state: Group, context: Context) -> Decision:
@@ -239,6 +246,10 @@ def _refuse_uninvited(state: Group, context: Context, request: Any) -> Rejected 
     return _not_invited()
 
 
+def _refuse_without_invitation(state: Group, context: Context, request: Any) -> Rejected | None:
+    return None if context.caller.user in state.invitations else _not_invited()
+
+
 def _not_invited() -> Rejected:
     return Rejected("forbidden", "there is no invitation of the caller", reason="not_invited")
 
@@ -283,11 +294,10 @@ class DeclineInvite(Command):
     method = "decline_invite"
     min_role = None
     in_direct = False
+    rules = (Rule("invited", "group", _refuse_without_invitation),)
 
     def decide(self, state: Group, context: Context) -> Decision:
         """End the invitation."""
-        if context.caller.user not in state.invitations:
-            raise _not_invited()
         return [InviteDeclined()]
 
 

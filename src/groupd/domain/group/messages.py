@@ -20,15 +20,17 @@ from groupd.domain.base import (
     Decision,
     Event,
     Identity,
+    LiveQuery,
     Needs,
     Receipt,
     Record,
     Request,
+    Role,
     Rule,
 )
 from groupd.domain.cards import check_card
 from groupd.domain.group.moderation import SLOW_MODE, SPEAKING
-from groupd.domain.group.state import Group
+from groupd.domain.group.state import ALIVE, Group
 from groupd.domain.projection import EVERYBODY, Change, Mention, Reply, Spoke
 from groupd.errors import Rejected
 
@@ -118,6 +120,27 @@ def pair_of(state: Group) -> tuple[tuple[str, str], ...]:
         return ()
     one, other = state.direct
     return ((one, other),)
+
+
+@attrs.frozen
+class Typing(LiveQuery):
+    """Let the others see that the caller is typing. Nothing is kept of it.
+
+    In a large group nobody is told.
+    """
+
+    method = "typing"
+    min_role = Role.MEMBER
+    rules = (ALIVE, *SPEAKING, NOT_BLOCKED)
+    result: ClassVar[Mapping[str, str]] = {}
+
+    def needs(self, state: Group, caller: Identity) -> Needs:
+        """Fetch, in a direct chat, who blocks whom."""
+        return Needs(blocks=pair_of(state)) if state.direct else NOTHING
+
+    def ask(self, state: Group, context: Context) -> dict[str, Any]:
+        """Give how many there are to be told; the reader tells them."""
+        return {"members": len(state.members)}
 
 
 @attrs.frozen

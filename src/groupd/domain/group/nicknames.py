@@ -10,6 +10,7 @@ import attrs
 from groupd.config import CONTENT
 from groupd.domain import fields
 from groupd.domain.base import Command, Context, Decision, Event, Record, Role, Rule, Unchanged
+from groupd.domain.group.moderation import SPEAKING
 from groupd.domain.group.roles import BELOW, NAMES_MEMBER
 from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, SetMember
@@ -50,6 +51,19 @@ def _refuse_naming(state: Group, context: Context, request: SetNickname) -> Reje
     )
 
 
+def _only_of_oneself(rule: Rule) -> Rule:
+    """Let a rule hold for those who name somebody else."""
+
+    def refuse(state: Group, context: Context, request: SetNickname) -> Rejected | None:
+        if request.user not in (None, context.caller.user):
+            return None
+        return rule.refuse(state, context, request)
+
+    return attrs.evolve(rule, refuse=refuse)
+
+
+SAYS_SO: Final = tuple(map(_only_of_oneself, SPEAKING))
+"""A nickname is told to everybody, so who may not speak does not change their own."""
 NAMES_ONESELF: Final = Rule("names_oneself", "role", _refuse_naming)
 
 
@@ -59,7 +73,7 @@ class SetNickname(Command):
 
     method = "set_nickname"
     in_direct = False
-    rules = (NAMES_ONESELF, NAMES_MEMBER, BELOW)
+    rules = (NAMES_ONESELF, NAMES_MEMBER, BELOW, *SAYS_SO)
 
     nickname: str = fields.name(CONTENT.nickname_max, min_chars=0)
     user: str | None = fields.user(default=None)

@@ -161,7 +161,7 @@ class Update(Command):
     min_role = Role.ADMIN
 
     name: str | None = fields.name(CONTENT.name_max, default=None)
-    picture: str | None = fields.name(CONTENT.picture_max, default=None, min_chars=0)
+    picture: str | None = fields.picture(default=None)
     category: str | None = fields.name(CONTENT.category_max, default=None, min_chars=0)
     description: str | None = fields.text(CONTENT.description_max, default=None, min_chars=0)
     location: Mapping[str, float] | None = fields.custom(

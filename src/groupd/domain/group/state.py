@@ -215,10 +215,13 @@ def _role_rule(required: Role) -> Rule:
             required=required.label,
         )
 
-    return Rule("role", "role", refuse, lambda state, context: required.label)
+    return Rule("role", "role", refuse, lambda state, context: required.label, bars=True)
 
 
-EXISTS: Final = Rule("exists", "group", _refuse_unseen)
+EXISTS: Final = Rule(
+    "exists", "tenant", _refuse_unseen, lambda state, context: context.stream.tenant, bars=True
+)
+"""There is such a group in the caller's tenant, and they may know of it."""
 ALIVE: Final = Rule(
     "not_dissolved", "group", _refuse_dissolved, lambda state, context: not state.dissolved
 )

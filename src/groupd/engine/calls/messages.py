@@ -10,10 +10,10 @@ from typing import Any, cast
 from groupd.config import CONTENT
 from groupd.domain.group.board import Acknowledge, Announce, Announcements, PinMessage, Unpin
 from groupd.domain.group.edits import Edit
-from groupd.domain.group.messages import Post
+from groupd.domain.group.messages import Post, Typing
 from groupd.domain.group.reactions import React, Unreact
 from groupd.domain.group.recalls import Recall
-from groupd.domain.queries import Edits, History, Messages, Reactors, Read, Thread, Typing
+from groupd.domain.queries import Edits, History, Messages, Reactors, Read, Thread
 from groupd.engine.calls.asker import Asker
 from groupd.engine.results import (
     AnnouncementsResult,

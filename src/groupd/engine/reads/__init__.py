@@ -15,6 +15,7 @@ from groupd.domain.base import Query
 from groupd.domain.group.board import Announcements
 from groupd.domain.group.info import Info
 from groupd.domain.group.links import OpenLink
+from groupd.domain.group.messages import Typing
 from groupd.domain.queries import (
     AccountHistory,
     Blocks,
@@ -31,7 +32,6 @@ from groupd.domain.queries import (
     Search,
     Sync,
     Thread,
-    Typing,
     Users,
 )
 from groupd.engine.reads import finding, group, log, messages, own, people, signals

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groupd.config import CONTENT
-from groupd.domain.base import Identity, StreamKey
+from groupd.domain.base import Identity, Record, StreamKey
 from groupd.domain.group.info import Info
 from groupd.domain.group.links import OpenLink
 from groupd.domain.projection import Statistics
@@ -15,6 +15,7 @@ from groupd.engine.peer import Peer
 from groupd.engine.reads.common import Result
 from groupd.engine.shared import Shared
 from groupd.engine.statistics import shown_statistics, yesterday
+from groupd.storage.port import Store
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
 
@@ -29,10 +30,18 @@ async def info(
     if announcement is not None:
         seqs.add(announcement["seq"])
     if seqs:
-        records = await directory.shared.log.read(lambda store: store.pick(stream, sorted(seqs)))
+
+        def read(store: Store) -> tuple[Sequence[Record], dict[int, int]]:
+            cards = store.messages(stream, sorted(seqs))
+            newest = {seq: card.edits[-1] for seq, card in cards.items() if card.edits}
+            return store.pick(stream, sorted(seqs.union(newest.values()))), newest
+
+        records, newest = await directory.shared.log.read(read)
         events = {record.seq: Encoded(codec.event_map(record)).decode() for record in records}
         for pin in pins:
             pin["event"] = events[pin["seq"]]
+            if pin["seq"] in newest:
+                pin["edited"] = events[newest[pin["seq"]]]
         if announcement is not None:
             announcement["text"] = events[announcement["seq"]].get("text", "")
     if "stats" in shown:
