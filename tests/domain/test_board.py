@@ -21,6 +21,7 @@ from groupd.domain.group.board import (
 from groupd.domain.group.info import Info
 from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
+from groupd.domain.group.settings import Update
 from groupd.domain.projection import Spoke
 from groupd.errors import Rejected
 from tests.domain.bench import Table, outcome
@@ -225,3 +226,13 @@ def test_of_unpinnings_the_newest_hundred_are_remembered(table: Table) -> None:
         table.act("adam", Unpin(seq))
     assert list(table.state.unpinned) == seqs[1:]
     assert table.refuse("adam", Unpin(seqs[0])).code == "not_found"
+
+
+def test_who_reads_from_their_joining_on_gets_no_earlier_announcement(table: Table) -> None:
+    table.act("olga", Update(history="joined"))
+    seqs = [table.act("olga", Announce(f"{number}"))["seq"] for number in range(3)]
+    table.act("sam", Join())
+    assert table.act("sam", Announcements())["announcements"] == [seqs[-1]]
+    assert table.act("mia", Announcements())["announcements"] == seqs[::-1]
+    later = table.act("olga", Announce("more"))["seq"]
+    assert table.act("sam", Announcements())["announcements"] == [later]

@@ -125,3 +125,23 @@ def test_the_first_rule_that_refuses_is_what_the_guard_says(steps: list[Step], s
         assert (came.code, came.details.get("reason")) == (first["code"], first.get("reason"))
     elif not isinstance(came, Rejected):
         assert answer["allowed"], refusing
+
+
+def test_a_stranger_learns_nothing_of_members_from_it(table: Table) -> None:
+    for user in ("mia", "nobody"):
+        answer = explain(table, "sam", "kick", user=user)
+        assert [rule["rule"] for rule in answer["rules"]][-1] == "role"
+        assert answer["allowed"] is False
+
+
+@pytest.mark.parametrize(
+    ("group", "method", "params"),
+    [("group", "create", {"name": "x"}), ("", "post", {"text": "x"}), ("", "kick", {"user": "x"})],
+)
+def test_a_method_of_the_other_kind_of_stream_is_refused_and_breaks_nothing(
+    table: Table, group: str, method: str, params: dict[str, Any]
+) -> None:
+    asked = Explain.parse({"method": method, "params": params})
+    with pytest.raises(Rejected) as caught:
+        table.world.ask("sam", asked, group=table.group if group else None)
+    assert caught.value.details == {"field": "group"}

@@ -456,8 +456,3 @@ def test_who_has_left_a_hidden_group_is_a_stranger_to_it(table: Table) -> None:
     table.act("olga", Update(discoverable=False))
     table.act("mia", Leave())
     assert table.refuse("mia", Info()).code == "not_found"
-
-
-@given(st.text("Aa字é", max_size=4), st.text("Aa字é", max_size=4))
-def test_two_codes_are_equal_only_if_they_are_the_same(one: str, other: str) -> None:
-    assert LinkKeys.equal(one, other) == (one == other)

@@ -416,3 +416,14 @@ def test_only_so_many_silences_are_remembered(table: Table) -> None:
         table.happen(Left(), f"u{number}")
     assert len(table.state.silences) == SILENCES_KEPT
     assert "u0" not in table.state.silences
+
+
+def test_a_mute_is_not_washed_out_by_those_who_come_and_go(table: Table) -> None:
+    table.act("olga", Mute("mia", for_ms=60_000))
+    table.act("olga", SlowMode(10_000))
+    table.act("mia", Leave())
+    for number in range(SILENCES_KEPT + 1):
+        table.admit(f"u{number}")
+        table.happen(Left(), f"u{number}")
+    table.act("mia", Join())
+    assert table.refuse("mia", Post(text="hi")).code == "muted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from trio.testing import wait_all_tasks_blocked
@@ -18,9 +18,8 @@ from groupd.domain.group.reactions import React
 from groupd.domain.group.recalls import Recall
 from groupd.engine.hub import Hub
 from groupd.engine.ledger import project
-from groupd.errors import LogUnavailable
 from groupd.storage.log import open_log
-from groupd.storage.port import PutSnapshot, Store
+from groupd.storage.port import Store
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.verify import verify, verify_index
 from groupd.wire import codec
@@ -86,10 +85,9 @@ async def test_a_recalled_message_and_its_edits_are_in_no_file(
             await hub.act_as("olga").call(Recall(said), group=group)
             await wait_all_tasks_blocked(0.05)
             await log.read(lambda store: store.checkpoint())
-            # The hub still runs: the snapshot was written anew at once.
+            # The hub still runs: the snapshot went with what was erased.
             assert grep(tmp_path, words) == set()
             assert grep(tmp_path, hashes[:3]) == set()
-            assert grep(tmp_path, hashes[3:]) == set(hashes[3:])
             page = await hub.act_as("olga").history(group, after=0)
             kinds = {event["seq"]: event["kind"] for event in page["events"]}
             assert [kinds[one] for one in (seq, seq + 1, said)] == ["erased"] * 3
@@ -111,63 +109,6 @@ async def test_a_recalled_message_and_its_edits_are_in_no_file(
 
         await log.read(check)
     assert grep(tmp_path, words) == set()
-
-
-# --- the snapshot after erasing
-
-
-class Snapshots(GateLog):
-    """Counts snapshots, and fails those it is told to."""
-
-    def __init__(self, store: Any) -> None:
-        super().__init__(store)
-        self.seqs: list[int] = []
-        self.fails = 0
-
-    async def write(self, write: Any) -> None:
-        if isinstance(write, PutSnapshot) and write.stream.kind == GROUP:
-            if self.fails:
-                self.fails -= 1
-                raise LogUnavailable("no space left")
-            self.seqs.append(write.seq)
-        await super().write(write)
-
-
-async def test_erasing_what_no_snapshot_can_hold_writes_none() -> None:
-    log = Snapshots(new_store())
-    async with hub_on(log) as hub:
-        olga = hub.act_as("olga")
-        group = (await olga.create("Tea"))["group"]
-        seq = (await olga.post(group, "hi"))["seq"]
-        await olga.call(Recall(seq), group=group)
-        await settle()
-        assert log.seqs == []
-        await hub.passivate()
-        assert len(log.seqs) == 1
-        seq = (await olga.post(group, "ho"))["seq"]
-        await olga.call(Recall(seq), group=group)
-        await settle()
-        assert len(log.seqs) == 1
-
-
-async def test_a_snapshot_that_is_owed_and_fails_is_written_with_the_next_batch() -> None:
-    log = Snapshots(new_store())
-    async with hub_on(log) as hub:
-        olga = hub.act_as("olga")
-        group = (await olga.create("Tea"))["group"]
-        seq = (await olga.post(group, "hi"))["seq"]
-        await hub.passivate()
-        log.seqs.clear()
-        log.fails = 1
-        recall = (await olga.call(Recall(seq), group=group))["seq"]
-        await settle()
-        assert log.seqs == []
-        await olga.post(group, "something else")
-        await settle()
-        assert log.seqs == [recall + 1]
-        await olga.post(group, "and more")
-        await settle()
-        assert log.seqs == [recall + 1]
 
 
 async def test_what_is_recalled_before_it_was_written_is_erased_too() -> None:

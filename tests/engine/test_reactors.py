@@ -231,3 +231,48 @@ def test_news_that_come_while_the_reactor_works_are_not_slept_through() -> None:
             assert heard(store, "mia") == [("added", group, 3) for group in groups]
 
     play(main)
+
+
+async def test_an_account_that_cannot_be_read_keeps_nobody_else_from_hearing() -> None:
+    store = new_store()
+    async with hub_on(store) as hub:
+        olga = hub.act_as("olga")
+        await olga.create("One", members=["mia"])
+        await settle()
+        await hub.passivate()
+        mias = store._streams[Identity("mia").account]
+        mias.snapshot = None
+        mias.records[0] = mias.records[0]._replace(body=b"\xff\xc1")
+        group = (await olga.create("Two", members=["mia", "noa"]))["group"]
+        await settle()
+        assert heard(store, "noa") == [("added", group, 4)]
+        later = (await olga.create("Three", members=["noa"]))["group"]
+        await settle()
+        assert heard(store, "noa")[-1] == ("added", later, 3)
+
+
+async def test_a_record_that_makes_no_sense_is_passed_over() -> None:
+    store = new_store()
+    async with hub_on(store) as hub:
+        one = (await hub.act_as("olga").create("One", members=["mia"]))["group"]
+        await settle()
+    # The reactor begins again, and meets a damaged record on its way.
+    store._positions[NAME] = 0
+    records = store._streams[group_key(one)].records
+    records[2] = records[2]._replace(body=b"\xff\xc1")
+    async with hub_on(store) as hub:
+        two = (await hub.act_as("olga").create("Two", members=["noa"]))["group"]
+        await settle()
+        assert heard(store, "noa") == [("added", two, 3)]
+
+
+async def test_those_whom_one_founding_concerns_hear_of_it_at_once() -> None:
+    """One after the other they would keep everybody else waiting."""
+    log = GateLog(new_store())
+    async with hub_on(log) as hub:
+        log.appends.clear()
+        members = [f"u{number}" for number in range(50)]
+        await hub.act_as("olga").create("Big", members=members)
+        await settle()
+        accounts = [w.appends[0].stream.key for w in log.appends if len(w.appends) == 1]
+        assert sorted(accounts) == sorted(members)

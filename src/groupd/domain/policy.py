@@ -65,7 +65,8 @@ class Explain(LiveQuery):
         pair = tuple(getattr(state, "direct", ()))
         blank = Needs(users=(caller.user,), blocks=(pair,) if pair else ())
         request = self._given()
-        if not isinstance(request, Command | LiveQuery):
+        # Nothing has been checked yet: it may be a method that this stream does not serve.
+        if not isinstance(request, Command | LiveQuery) or not request.addresses(state.kind):
             return blank
         own = request.needs(state, caller)
         return attrs.evolve(

@@ -30,6 +30,8 @@ from groupd.domain.exactly_once import RequestMemory
 class Stream:
     """The state of one stream: the sum of its records, and nothing else."""
 
+    kind: ClassVar[str]
+    """``group`` or ``account``."""
     version: ClassVar[int]
     """Of the snapshot's layout; another one means a full replay."""
 

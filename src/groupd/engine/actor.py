@@ -27,7 +27,7 @@ from groupd.engine.mail import RETRY_AFTER_MS, Entry, unavailable
 from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
-from groupd.errors import LogBroken, LogConflict, LogUnavailable, Rejected
+from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable, Rejected
 from groupd.storage.port import PutSnapshot, Slice
 from groupd.wire import codec
 
@@ -56,7 +56,6 @@ class Actor:
         self._woken = False
         self._retiring = self._retiring_firmly = False
         self._snapshot_seq = 0
-        self._owes_snapshot = False
         self._answered = 0
         self._ledger = Ledger.empty(stream)
 
@@ -89,8 +88,9 @@ class Actor:
 
     async def run(self) -> None:
         """Load the stream, serve until retired, and leave."""
-        if not await self._load():
-            self._refuse_mailbox()
+        refusal = await self._load()
+        if refusal is not None:
+            self._refuse_mailbox(refusal)
             self._dismiss(self)
             return
         while True:
@@ -134,6 +134,10 @@ class Actor:
             entry.replies.refuse(entry.tag, refusal)
         except LogUnavailable as error:
             entry.replies.refuse(entry.tag, unavailable(str(error)))
+        except LogCorrupt:
+            reference = self._shared.ports.new_reference()
+            log.exception("holdings_unreadable", stream=tuple(self.stream), reference=reference)
+            entry.replies.refuse(entry.tag, _bug(reference))
         entry.replies.flush()
 
     async def _supervise(self, entries: list[Entry]) -> None:
@@ -153,8 +157,7 @@ class Actor:
             # A bug, or a log that cannot be read. What is durable stays so; memory is not trusted.
             reference = self._shared.ports.new_reference()
             log.exception("batch_failed", stream=tuple(self.stream), reference=reference)
-            bug = Rejected("internal", "a bug; it was logged", reference=reference)
-            _refuse_all(entries[self._answered :], bug)
+            _refuse_all(entries[self._answered :], _bug(reference))
             await self._reload()
 
     async def _serve(self, entries: list[Entry]) -> None:
@@ -169,28 +172,29 @@ class Actor:
                 await self._reload()
             else:
                 self._publish(batch)
-                await self._snapshot_if_due(batch)
+                await self._snapshot_if_due()
                 return
         _refuse_all(entries, unavailable("others were faster, several times"))
 
     # --- loading
 
-    async def _load(self) -> bool:
-        """Rebuild the ledger from snapshot and log; gives False where the log cannot be read."""
+    async def _load(self) -> Rejected | None:
+        """Rebuild the ledger from snapshot and log; gives why that cannot be done, or None."""
         try:
             ledger = await self._loaded()
             outlet = self._shared.outlets.attach(self.stream, ledger.state.seq)
             await self._publish_missed(outlet, ledger.state.seq)
         except LogUnavailable:
-            return False
+            return unavailable("the group's log cannot be read")
         except LogBroken:
             raise
         except Exception:
             # LogCorrupt, or bytes that make no sense: they must not end the other streams.
-            log.exception("stream_corrupt", stream=tuple(self.stream))
-            return False
+            reference = self._shared.ports.new_reference()
+            log.exception("stream_corrupt", stream=tuple(self.stream), reference=reference)
+            return _bug(reference)
         self._ledger = ledger
-        return True
+        return None
 
     async def _loaded(self) -> Ledger:
         stream, state_class = self.stream, AGGREGATES[self.stream.kind].state
@@ -230,8 +234,8 @@ class Actor:
 
     async def _reload(self) -> None:
         """Load again, however long it takes; whoever asks meanwhile is told to come back."""
-        while not await self._load():
-            self._refuse_mailbox()
+        while (refusal := await self._load()) is not None:
+            self._refuse_mailbox(refusal)
             await trio.sleep(RETRY_AFTER_MS / 1_000)
 
     # --- a batch
@@ -298,13 +302,8 @@ class Actor:
 
     # --- snapshots and leaving
 
-    async def _snapshot_if_due(self, batch: Batch) -> None:
-        erased_from = batch.erased_from
-        if erased_from is not None and erased_from <= self._snapshot_seq:
-            # The stored one may hold a request hash, by which a short text could be guessed.
-            self._owes_snapshot = True
-        is_due = self._ledger.state.seq - self._snapshot_seq >= self._limits.snapshot_every
-        if is_due or self._owes_snapshot:
+    async def _snapshot_if_due(self) -> None:
+        if self._ledger.state.seq - self._snapshot_seq >= self._limits.snapshot_every:
             await self._snapshot()
 
     async def _snapshot(self) -> None:
@@ -317,7 +316,6 @@ class Actor:
         except LogUnavailable:
             return  # Without it the next activation only takes longer.
         self._snapshot_seq = snapshot.seq
-        self._owes_snapshot = False
 
     async def _leave(self) -> bool:
         """Snapshot, then go in one synchronous step if nothing has come in between."""
@@ -329,9 +327,13 @@ class Actor:
         self._dismiss(self)
         return True
 
-    def _refuse_mailbox(self) -> None:
+    def _refuse_mailbox(self, refusal: Rejected) -> None:
         entries, self._mailbox = self._mailbox, []
-        _refuse_all(entries, unavailable("the group's log cannot be read"))
+        _refuse_all(entries, refusal)
+
+
+def _bug(reference: str) -> Rejected:
+    return Rejected("internal", "a bug, or a damaged log; it was logged", reference=reference)
 
 
 def _refuse_all(entries: Sequence[Entry], refusal: Rejected) -> None:

@@ -161,11 +161,6 @@ class Batch:
 
     # --- what comes of it
 
-    @property
-    def erased_from(self) -> int | None:
-        """Give the lowest seq that this batch erases, or None where it erases nothing."""
-        return min((seq for event in self.events for seq in event.erases()), default=None)
-
     def appends(self) -> list[Append]:
         """Give what must become durable together; nothing, where nothing has changed."""
         if not self.records:

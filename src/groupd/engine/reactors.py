@@ -7,7 +7,7 @@ at least once, and their receivers tell repeated ones by stream and seq.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Final, TypeAlias
@@ -16,13 +16,13 @@ import structlog
 import trio
 
 from groupd.config import Limits
-from groupd.domain.account.hearing import Hear, heard_by
+from groupd.domain.account.hearing import Hear, Hearers, heard_by
 from groupd.domain.base import SERVER, Identity, StreamKey
 from groupd.domain.catalog import EVENTS
 from groupd.domain.projection import MemberRow
 from groupd.engine.mail import Entry
 from groupd.engine.waiting import Waiter
-from groupd.errors import LogUnavailable
+from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage.log import Log
 from groupd.storage.port import Followed, PutPosition, Store
 from groupd.wire import codec
@@ -56,13 +56,13 @@ class AccountReactor:
             news = self._news
             try:
                 found = await self._log.read(self._next)
-                for item in found:
-                    await self._react(item, tell)
+                await self._react(found, tell)
                 if found:
                     await self._log.write(PutPosition(self.name, found[-1].position))
                     self.position = found[-1].position
                     continue
-            except LogUnavailable:
+            except (LogUnavailable, LogCorrupt) as error:
+                logger.warning("reactor_waits", reactor=self.name, error=str(error))
                 await trio.sleep(RETRY_S)
                 continue
             await news.wait()
@@ -71,13 +71,41 @@ class AccountReactor:
     def _next(self, store: Store) -> Sequence[Followed]:
         return store.followed(self.position, self._limits.reactor_page)
 
-    async def _react(self, item: Followed, tell: Tell) -> None:
-        event, record = codec.decode_event(EVENTS[item.stream.kind], item.record), item.record
-        for user, make in heard_by(event, record):
-            hear = partial(Hear, make(group=item.stream.key, at=record.seq, by=record.user))
-            async with aclosing(self._concerned(item.stream, user)) as pages:
-                async for users in pages:
-                    await self._tell_all(item.stream.tenant, users, hear, tell)
+    async def _react(self, found: Sequence[Followed], tell: Tell) -> None:
+        """Tell each account in the order of the log, and different accounts at once.
+
+        So a group that is founded with many members holds up nobody else's news.
+        """
+        wave: dict[StreamKey, Hear] = {}
+        for item in found:
+            for user, make in self._heard(item):
+                hear = partial(
+                    Hear, make(group=item.stream.key, at=item.record.seq, by=item.record.user)
+                )
+                async with aclosing(self._concerned(item.stream, user)) as pages:
+                    async for users in pages:
+                        accounts = {
+                            Identity(user=user, tenant=item.stream.tenant).account: hear(user)
+                            for user in users
+                        }
+                        if not wave.keys().isdisjoint(accounts):
+                            await self._tell_all(wave, tell)
+                            wave = {}
+                        wave |= accounts
+                        if len(wave) >= self._limits.reactor_page:
+                            await self._tell_all(wave, tell)
+                            wave = {}
+        await self._tell_all(wave, tell)
+
+    def _heard(self, item: Followed) -> Hearers:
+        """Give who hears of a record; nobody, where it makes no sense any more."""
+        try:
+            event = codec.decode_event(EVENTS[item.stream.kind], item.record)
+            return tuple(heard_by(event, item.record))
+        except Exception:
+            # One damaged record must not keep everybody else from hearing.
+            logger.exception("record_corrupt", stream=tuple(item.stream), seq=item.record.seq)
+            return ()
 
     async def _concerned(
         self, stream: StreamKey, user: str | None
@@ -100,17 +128,24 @@ class AccountReactor:
             lambda store: store.members(stream.tenant, stream.key, after, limit)
         )
 
-    async def _tell_all(
-        self, tenant: str, users: Sequence[str], hear: Callable[[str], Hear], tell: Tell
-    ) -> None:
-        while True:
-            waiter = Waiter(len(users))
-            for tag, user in enumerate(users):
-                account = Identity(user=user, tenant=tenant).account
-                caller = Identity(user=SERVER, tenant=tenant)
-                tell(account, Entry(caller, hear(user), "", waiter, tag))
-            refusals = await waiter.refusals()
-            if not refusals:
-                return
-            logger.warning("effect_refused", reactor=self.name, error=str(refusals[0]))
-            await trio.sleep(RETRY_S)
+    async def _tell_all(self, news: Mapping[StreamKey, Hear], tell: Tell) -> None:
+        """Tell all, each until they have heard; an account that cannot be read is passed over."""
+        waiting = dict(news)
+        while waiting:
+            waiter = Waiter(len(waiting))
+            for tag, (account, hear) in enumerate(waiting.items()):
+                caller = Identity(user=SERVER, tenant=account.tenant)
+                tell(account, Entry(caller, hear, "", waiter, tag))
+            answers = await waiter.answers()
+            again: dict[StreamKey, Hear] = {}
+            for (account, hear), answer in zip(waiting.items(), answers, strict=True):
+                if not isinstance(answer, Rejected):
+                    continue
+                if answer.code == "internal":
+                    logger.error("effect_given_up", account=tuple(account), error=str(answer))
+                    continue
+                logger.warning("effect_refused", account=tuple(account), error=str(answer))
+                again[account] = hear
+            waiting = again
+            if waiting:
+                await trio.sleep(RETRY_S)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 import trio
 
 from groupd.config import Limits
 from groupd.domain.base import StreamKey
 from groupd.engine.ports import Clock
-from groupd.errors import LogUnavailable
+from groupd.errors import LogCorrupt, LogUnavailable
 from groupd.storage.log import Log
+
+logger = structlog.get_logger()
 
 
 class Timers:
@@ -49,7 +52,8 @@ class Timers:
             # Until a woken stream has written its next deadline it counts as due, and is woken
             # again in the next round: a wake-up can be lost only together with the process.
             self.note(await self._log.read(lambda store: store.next_deadline_ms()))
-        except LogUnavailable:
+        except (LogUnavailable, LogCorrupt) as error:
+            logger.warning("deadlines_unreadable", error=str(error))
             self.note(known_ms)
             return
         for stream in due:

@@ -47,8 +47,8 @@ class Waiter:
         assert answer is not None
         return answer
 
-    async def refusals(self) -> list[Rejected]:
-        """Wait for all; give those that are refusals."""
+    async def answers(self) -> list[Mapping[str, Any] | Rejected]:
+        """Wait for all; give each result or refusal, by tag."""
         if self._open:
             await self._done.wait()
-        return [answer for answer in self._answers if isinstance(answer, Rejected)]
+        return [answer for answer in self._answers if answer is not None]

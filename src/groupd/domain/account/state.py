@@ -30,6 +30,7 @@ comes within moments, not after a thousand other groups."""
 class Account(Stream):
     """An account. It needs no founding: every user has one from the start, empty."""
 
+    kind: ClassVar[str] = ACCOUNT
     version: ClassVar[int] = 2
 
     owned: dict[str, str | None] = attrs.field(factory=dict)

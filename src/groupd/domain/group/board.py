@@ -220,8 +220,12 @@ class Announcements(LiveQuery):
     )
 
     def ask(self, state: Group, context: Context) -> dict[str, Any]:
-        """Give their seqs; the reader puts the events in their place."""
-        seqs = [*state.announcements]
+        """Give their seqs; the reader puts the events in their place.
+
+        Who reads from their joining on gets the current one, and none of those before.
+        """
+        floor = state.members[context.caller.user].floor
+        seqs = [seq for seq in state.announcements if seq >= floor]
         if state.announcement is not None:
             seqs.append(state.announcement.seq)
         return {"announcements": seqs[::-1][: self.limit]}

@@ -297,6 +297,9 @@ class Transfer(Command):
         offer = standing_offer(state, context.now_ms)
         if offer is not None and offer.heir == self.user:
             return Unchanged({"seq": offer.seq})
+        if offer is not None:
+            # So that the account of whoever had it hears that it is over.
+            return [TransferOffered(self.user), TransferDeclined(offer.heir)]
         return [TransferOffered(self.user)]
 
 

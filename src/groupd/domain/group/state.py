@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Self
 import attrs
 
 from groupd.config import Plan
-from groupd.domain.base import Command, Context, Request, Role, Rule
+from groupd.domain.base import GROUP, Command, Context, Request, Role, Rule
 from groupd.domain.group import snapshot
 from groupd.domain.group.parts import (
     Announcement,
@@ -45,6 +45,7 @@ SILENCES_KEPT: Final = 1_000
 class Group(Stream):
     """A group. ``seq`` 0 means that it does not exist."""
 
+    kind: ClassVar[str] = GROUP
     version: ClassVar[int] = 2
 
     plan: str = ""
@@ -83,6 +84,10 @@ class Group(Stream):
     links: dict[int, Link] = attrs.field(factory=dict)
     links_made: int = 0
     dissolved: bool = False
+    _codes: tuple[tuple[int, int], dict[str | None, int]] | None = attrs.field(
+        default=None, init=False, eq=False, repr=False
+    )
+    """The codes of the links, derived: no part of the state."""
 
     # --- guards
 
@@ -102,15 +107,18 @@ class Group(Stream):
 
     def link_of(self, code: str, context: Context) -> Link | None:
         """Give the link of a code, working or not, or None."""
-        found = None
-        # All are compared, so that the time taken says nothing about which one matched.
-        for link in self.links.values():
-            own = context.links.code(
-                context.stream.tenant, context.stream.key, link.number, link.key_id
-            )
-            if own is not None and context.links.equal(own, code):
-                found = link
-        return found
+        # Derived once, and not for each code that somebody tries. A dict tells by its time at most
+        # whether hashes with a secret seed collide, and nothing of the codes.
+        kept = (self.links_made, len(self.links))
+        if self._codes is None or self._codes[0] != kept:
+            tenant, group = context.stream.tenant, context.stream.key
+            codes = {
+                context.links.code(tenant, group, link.number, link.key_id): link.number
+                for link in self.links.values()
+            }
+            self._codes = (kept, codes)
+        number = self._codes[1].get(code)
+        return None if number is None else self.links.get(number)
 
     # --- what the rules ask
 
@@ -157,7 +165,13 @@ class Group(Stream):
         if member is not None and (member.muted_until_ms > self.time_ms or self.slow_mode_ms):
             self.silences[user] = Silence(member.muted_until_ms, member.spoke_ms)
             if len(self.silences) > SILENCES_KEPT:
-                del self.silences[next(iter(self.silences))]
+                # Whose mute is over goes first, so that nobody washes out a mute with leavers.
+                over = (
+                    former
+                    for former, silence in self.silences.items()
+                    if silence.muted_until_ms <= self.time_ms
+                )
+                del self.silences[next(over, next(iter(self.silences)))]
         if self.announcement is not None:
             self.announcement.acknowledged.pop(user, None)
         if self.offer is not None and self.offer.heir == user:

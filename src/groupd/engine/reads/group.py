@@ -25,6 +25,10 @@ async def info(
 ) -> Result:
     """Show a group. The pinned messages and the announcement come with their text."""
     shown = await directory.ask(stream, caller, query)
+    published = directory.shared.outlets.published_or_none(stream)
+    if published is not None and "head" in shown:
+        # Where publishing is detached, the state is ahead of what this session was sent.
+        shown["head"] = min(shown["head"], published)
     announcement, pins = shown.get("announcement"), shown.get("pins", ())
     seqs = {pin["seq"] for pin in pins}
     if announcement is not None:
