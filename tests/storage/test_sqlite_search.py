@@ -155,3 +155,14 @@ def test_a_name_is_data_and_never_a_query_language(store: SqliteStore) -> None:
     for query in ('"', "hall*", "NOT", "a AND", "terms : t", "(", "^hall", "hall NEAR(", "\x00"):
         pages(store, query=query, near=None)
     assert pages(store, query="terms:t", near=None) == []
+
+
+def test_a_page_behind_very_many_is_the_end(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = Near(30.0, 120.0, 50_000)
+    everything = pages(store, near=near)
+    monkeypatch.setattr(sqlite_search, "DEEP", 20)
+    some = pages(store, near=near)
+    assert 9 < len(some) < len(everything)
+    assert some == everything[: len(some)]

@@ -352,10 +352,10 @@ class Store(Protocol):
         An empty ``query`` or ``category`` asks for nothing; see ``storage/words.py`` for what a
         query matches (one without any word or sign: nothing). Without ``near``, names that equal
         the query come first, then the rest, each by the time of founding, the latest first; with
-        it, only groups with a place in the circle, the nearest first. ``after`` is the last one of
-        the page before (of which ``number`` and ``distance_m`` count, and whether its name equals
-        the query); what has changed meanwhile is neither doubled nor missed unless it moved
-        itself.
+        it, only groups with a place in the circle, the nearest first; behind some thousands that
+        are nearer a store may give nothing more. ``after`` is the last one of the page before (of
+        which ``number`` and ``distance_m`` count, and whether its name equals the query); what
+        has changed meanwhile is neither doubled nor missed unless it moved itself.
         """
         ...
 

@@ -25,6 +25,10 @@ FIRST_CIRCLE_M: Final = 200.0
 FEW: Final = 5_000
 """So many matches are measured one by one; of more, some are near, and circles find them."""
 
+DEEP: Final = 5_000
+"""So many groups at the most lie nearer than where a page begins: nobody turns so many pages, and
+whoever forges a cursor would have everything measured."""
+
 _NO_NUMBER: Final = 2**63 - 1
 
 _TENANT: Final = "select id from tenants where tenant = ?"
@@ -53,6 +57,7 @@ _PLACES: Final = """
     select id, lat, lon from places
     where lat_max >= ?1 and lat_min <= ?2 and lon_max >= ?3 and lon_min <= ?4
     and tenant_max >= ?5 and tenant_min <= ?5 and tenant = ?5"""
+_PLACE_COUNT: Final = f"select count(*) from ({_PLACES} limit ?6)"
 _NAME: Final = "select name, category from cards where stream = ?"
 _CARD_AT: Final = f"""
     select {GROUP_CARD} from cards c join streams s on s.id = c.stream where c.stream = ?"""
@@ -184,6 +189,8 @@ class _Nearby:
             if count <= FEW:
                 rows = self._file.rows(_PLACES_OF, (matches,))
                 return self._found(self._inside(rows, self._near.radius_m)[:limit])
+        if self._is_deep():
+            return []
         step = FIRST_CIRCLE_M
         while True:
             radius_m = min(max(self._begin[0], 0.0) + step, self._near.radius_m)
@@ -192,6 +199,15 @@ class _Nearby:
             if len(places) == limit or radius_m == self._near.radius_m:
                 return self._found(places)
             step *= 2
+
+    def _is_deep(self) -> bool:
+        """Say whether this page begins behind more than ``DEEP`` places."""
+        count = 0
+        for box in boxes(self._near.lat, self._near.lon, max(self._begin[0], 0.0)):
+            bindings = (box.lat_min, box.lat_max, box.lon_min, box.lon_max, self._number)
+            (found,) = self._file.row(_PLACE_COUNT, (*bindings, DEEP + 1)) or (0,)
+            count += found
+        return count > DEEP
 
     def _around(self, radius_m: float) -> Iterator[Row]:
         for box in boxes(self._near.lat, self._near.lon, radius_m):
