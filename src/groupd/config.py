@@ -43,6 +43,8 @@ class Plan:
     """Links that still work. Dead ones are kept too, up to ``Content.links_kept_max``."""
     groups_joined_max: int = _limit(500)
     """Groups that a user is in, and join requests of theirs that wait; direct chats left out."""
+    directs_max: int = _limit(1_000)
+    """Direct chats of a user, above which they open no further one."""
     admins_max: int = _limit(20)
     direct_add_below: int = attrs.field(default=40, validator=_not_negative)
     """Members below which an invited user is added at once; from there on they must accept."""
@@ -137,7 +139,7 @@ class Content:
 CONTENT: Final = Content()
 
 
-REQUEST_COST_MAX: Final = 5
+REQUEST_COST_MAX: Final = 20
 """Cost units of the dearest request; a test holds it to the classes."""
 
 

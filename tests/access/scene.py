@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.config import PLANS
+from groupd.config import PLANS, Plan
 from groupd.domain.base import Command, Query
 from groupd.domain.catalog import REQUESTS
 from groupd.engine.hub import Hub
@@ -27,10 +27,12 @@ CALLERS: Final[Mapping[str, str]] = {
     "muted": "mute",
     "heir": "hugo",
     "admin": "adam",
+    "muted admin": "amy",
     "owner": "olga",
 }
 """Part in the group -> user. ``waiting``: has a join request. ``heir``: a plain member to whom the
 group is offered."""
+DIRECT_STATES: Final = ("direct", "blocked")
 DIRECT_CALLERS: Final = ("stranger", "member")
 TARGET: Final = "tom"
 """A plain member to whom things are done."""
@@ -42,12 +44,21 @@ STATES: Final[Mapping[str, str]] = {
     "invite_only": "A group whose `join_policy` is `invite_only`.",
     "no member invites": "A group with `member_invites` off.",
     "all muted": "A group after `mute_all`.",
+    "slow mode": "A group in slow mode, in which everybody has spoken just now.",
+    "full": "A group with as many members as its plan allows.",
     "dissolved": "A group that is over.",
     "direct": "A direct chat: strangers, and the two who are in it.",
+    "blocked": "A direct chat of which the other has blocked the member.",
 }
 
-PLAN: Final = {**PLANS, "ordinary": attrs.evolve(PLANS["ordinary"], direct_add_below=0)}
-"""Whoever is invited must accept; otherwise a small group would add them at once."""
+MEMBERS: Final = ("mia", "mute", "hugo", "adam", "amy", "anna", "tom")
+
+
+def plans_of(state: str) -> Mapping[str, Plan]:
+    """Give the plans: whoever is invited must accept, or a small group would add them at once."""
+    full = len(MEMBERS) + 1 if state == "full" else PLANS["ordinary"].members_max
+    return {"ordinary": attrs.evolve(PLANS["ordinary"], direct_add_below=0, members_max=full)}
+
 
 Sample = tuple[str, Mapping[str, Any]]
 
@@ -125,6 +136,7 @@ class Scene:
     """A group in one state, and what in it has a name."""
 
     store: MemoryStore
+    state: str
     group: str
     names: Mapping[str, Any]
     own: Mapping[str, int]
@@ -160,27 +172,29 @@ async def ask(hub: Hub, user: str, method: str, params: Mapping[str, Any], group
     return str(status) if status in ("pending", "invited") else "ok"
 
 
-def open_scene(store: MemoryStore) -> AbstractAsyncContextManager[Hub]:
+def open_scene(store: MemoryStore, state: str) -> AbstractAsyncContextManager[Hub]:
     """Open a hub on a scene's store, always at the same time."""
-    return hub_on(store, ports=fake_ports(), plans=PLAN)
+    return hub_on(store, ports=fake_ports(), plans=plans_of(state))
 
 
 async def build(state: str) -> Scene:
     """Set up the group of a state."""
     store = new_store()
-    async with open_scene(store) as hub:
-        if state == "direct":
-            return await _build_direct(hub, store)
+    async with open_scene(store, state) as hub:
+        if state in DIRECT_STATES:
+            return await _build_direct(hub, store, state)
         return await _build_group(hub, store, state)
 
 
-async def _build_direct(hub: Hub, store: MemoryStore) -> Scene:
+async def _build_direct(hub: Hub, store: MemoryStore, state: str) -> Scene:
     made = await hub.act_as("mia").call(REQUESTS["direct"].parse({"user": TARGET}))
     group = str(made["group"])
     said = {user: await _say(hub, user, group) for user in ("mia", TARGET)}
     names = dict.fromkeys(("admins", "owners", "announced", "pinned"), said["mia"])
     code = f"{group}{'x' * 22}"
-    return Scene(store, group, {**names, "other": said[TARGET], "code": code}, said)
+    if state == "blocked":
+        await hub.act_as(TARGET).block("mia")
+    return Scene(store, state, group, {**names, "other": said[TARGET], "code": code}, said)
 
 
 async def _say(hub: Hub, user: str, group: str) -> int:
@@ -192,21 +206,21 @@ async def _say(hub: Hub, user: str, group: str) -> int:
 
 
 async def _build_group(hub: Hub, store: MemoryStore, state: str) -> Scene:
-    members = ["mia", "mute", "hugo", "adam", "anna", TARGET]
     owner = hub.act_as("olga")
-    group = (await owner.create("Tea 茶", members=members))["group"]
+    group = (await owner.create("Tea 茶", members=MEMBERS))["group"]
 
     async def do(user: str, method: str, /, **params: Any) -> dict[str, Any]:
         return await hub.act_as(user).call(REQUESTS[method].parse(params), group=group)
 
-    for admin in ("adam", "anna"):
+    for admin in ("adam", "amy", "anna"):
         await do("olga", "set_role", user=admin, role="admin")
-    said = {user: await _say(hub, user, group) for user in ("olga", *members)}
+    said = {user: await _say(hub, user, group) for user in ("olga", *MEMBERS)}
     pinned = (await owner.post(group, text="pin me"))["seq"]
     await do("olga", "pin", seq=pinned)
     announced = (await do("olga", "announce", text="news"))["seq"]
     code = (await do("olga", "share_link"))["code"]
-    await do("olga", "mute", user="mute", for_ms=3_600_000)
+    for user in ("mute", "amy"):
+        await do("olga", "mute", user=user, for_ms=3_600_000)
     await do("olga", "ban", user="bob")
     await do("olga", "transfer", user="hugo")
     await do("olga", "update", join_policy="approval")
@@ -219,6 +233,7 @@ async def _build_group(hub: Hub, store: MemoryStore, state: str) -> Scene:
         "invite_only": ("update", {"join_policy": "invite_only"}),
         "no member invites": ("update", {"member_invites": False}),
         "all muted": ("mute_all", {}),
+        "slow mode": ("slow_mode", {"interval_ms": 3_600_000}),
         "dissolved": ("dissolve", {}),
     }
     if state in changes:
@@ -232,7 +247,7 @@ async def _build_group(hub: Hub, store: MemoryStore, state: str) -> Scene:
         "announced": announced,
         "pinned": pinned,
     }
-    return Scene(store, group, names, said)
+    return Scene(store, state, group, names, said)
 
 
 def copy_of(scene: Scene) -> Scene:

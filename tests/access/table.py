@@ -9,6 +9,7 @@ from typing import Final
 from tests.access.scene import (
     CALLERS,
     DIRECT_CALLERS,
+    DIRECT_STATES,
     SAMPLES,
     STATES,
     Scene,
@@ -34,14 +35,14 @@ else is the `reason` of the refusal, or its `code` where that carries no reason 
 
 The callers: a **stranger** is not in the group; one who is **banned**; one who is **waiting** for
 the decision on their join request; one who is **invited**; a **member**; one who is **muted**; the
-**heir**, a member to whom the group is offered; an **admin**; the **owner**.
+**heir**, a member to whom the group is offered; an **admin**; an admin who is muted; the **owner**.
 """
 
 
 async def outcomes(state: str) -> dict[str, Row]:
     """Make every call in a group of this state, each on a copy of it."""
     scene = await build(state)
-    callers = DIRECT_CALLERS if state == "direct" else tuple(CALLERS)
+    callers = DIRECT_CALLERS if state in DIRECT_STATES else tuple(CALLERS)
     return {
         row: {caller: await _outcome(scene, row, CALLERS[caller]) for caller in callers}
         for row in SAMPLES
@@ -50,7 +51,7 @@ async def outcomes(state: str) -> dict[str, Row]:
 
 async def _outcome(scene: Scene, row: str, user: str) -> str:
     method, sample = SAMPLES[row]
-    async with open_scene(copy_of(scene).store) as hub:
+    async with open_scene(copy_of(scene).store, scene.state) as hub:
         return await ask(hub, user, method, scene.params(sample, user), scene.group)
 
 

@@ -323,6 +323,12 @@ class World:
         return Holdings(
             owned=sorted(group for group, state in live.items() if state.owner == user),
             joined=sum(user in state.members or user in state.requests for state in live.values()),
+            directs=sum(
+                isinstance(book.state, Group)
+                and bool(book.state.direct)
+                and user in book.state.members
+                for book in self._groups()
+            ),
         )
 
     def membership(self, group: str, user: str) -> Membership | None:

@@ -129,3 +129,14 @@ def test_what_is_next_to_each_other_is_not_one() -> None:
 def test_the_request_goes_to_the_chat_of_the_pair_in_the_callers_tenant() -> None:
     key = Direct("bob").address(None, Identity("ann", tenant="shop"))
     assert key == StreamKey(GROUP, "shop", ids.direct_id("shop", "ann", "bob"))
+
+
+def test_a_plan_has_room_for_so_many_direct_chats_and_old_ones_are_found(world: World) -> None:
+    world.plans = {"ordinary": Plan(directs_max=2)}
+    for user in ("bob", "cy"):
+        world.act("ann", Direct(user))
+    with pytest.raises(Rejected) as caught:
+        world.act("ann", Direct("dora"))
+    assert caught.value.details == {"quota": "directs", "limit": 2, "used": 2}
+    world.act("ann", Direct("bob"))
+    world.act("dora", Direct("ann"))

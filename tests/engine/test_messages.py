@@ -16,11 +16,11 @@ from groupd.domain.base import Command, Identity, Query
 from groupd.domain.group.board import Announce, PinMessage
 from groupd.domain.group.edits import Edit
 from groupd.domain.group.membership import Join, Leave
-from groupd.domain.group.messages import Post
+from groupd.domain.group.messages import Post, Typing
 from groupd.domain.group.reactions import React, Unreact
 from groupd.domain.group.recalls import Recall
 from groupd.domain.group.roles import SetRole
-from groupd.domain.queries import Edits, Messages, Reactors, Thread, Typing
+from groupd.domain.queries import Edits, Messages, Reactors, Thread
 from groupd.engine.hub import Hub
 from groupd.errors import Rejected
 from groupd.storage.memory import MemoryStore

@@ -261,6 +261,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "founders_min": ("forbidden", "founders_min"),
     "groups_owned_max": ("quota_exceeded", ""),
     "groups_joined_max": ("quota_exceeded", ""),
+    "directs_max": ("quota_exceeded", ""),
     "link": ("conflict", "link_used_up"),
     "banned": ("forbidden", "banned"),
     "join_policy": ("forbidden", "invite_only"),

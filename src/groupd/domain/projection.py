@@ -307,6 +307,8 @@ class Holdings:
     """The live groups that they own, direct chats left out; by group."""
     joined: int = 0
     """Live groups that they are in, direct chats left out, and open join requests to others."""
+    directs: int = 0
+    """Direct chats that they are in."""
 
 
 @attrs.frozen

@@ -57,7 +57,7 @@ class Groups(Query):
     """List the groups that the caller is in, by group id."""
 
     method = "groups"
-    cost = 3
+    cost = 8
     addressed = ACCOUNT
     result: ClassVar = {"groups": "list[listed_group]", "next": "group?"}
 
@@ -77,7 +77,7 @@ class Chats(Query):
     """
 
     method = "chats"
-    cost = 5
+    cost = 20
     addressed = ACCOUNT
     result: ClassVar = {
         "chats": "list[listed_group]",
@@ -309,7 +309,7 @@ class Messages(Query):
     """
 
     method = "messages"
-    cost = 3
+    cost = 5
     min_role = Role.MEMBER
     result: ClassVar = {"messages": "list[shown_message]", "head": "seq", "more": "boolean"}
 

@@ -35,6 +35,8 @@ ROUND_MAX: Final = 512
 """Writes that share one transaction at most."""
 READS_MAX: Final = 32
 """Reads between two rounds at most, while writes are waiting."""
+READS_S: Final = 0.005
+"""How long reads may go on while writes are waiting; the one that has begun is finished."""
 IDLE_CHECKPOINT_S: Final = 1.0
 """Rest after a write, after which the write-ahead log is moved to its place and what was erased
 is wiped. A busy store does so by the size of that log."""
@@ -113,6 +115,8 @@ class Job:
     """None once nobody waits any more. Belongs to trio's thread."""
     result: Any = None
     error: BaseException | None = None
+    abandoned: bool = False
+    """True for a read that nobody waits for any more: it need not be done."""
 
 
 @attrs.define(eq=False)
@@ -120,6 +124,8 @@ class Rounds:
     """What waits for a store, and the order in which it is done."""
 
     store: Store
+    clock: Callable[[], float] = lambda: 0.0
+    """In seconds; one that stands still lets a batch of reads take as long as it takes."""
     _writes: deque[Job] = attrs.field(factory=deque, init=False)
     _reads: deque[Job] = attrs.field(factory=deque, init=False)
     _read_next: bool = attrs.field(default=True, init=False)
@@ -145,9 +151,13 @@ class Rounds:
         """
         if self._reads and (self._read_next or not self._writes):
             self._read_next = False
-            jobs = [self._reads.popleft() for _ in range(min(READS_MAX, len(self._reads)))]
-            for job in jobs:
-                self._read(job)
+            jobs: list[Job] = []
+            began = self.clock()
+            while self._reads and len(jobs) < READS_MAX:
+                jobs.append(self._reads.popleft())
+                self._read(jobs[-1])
+                if self._writes and self.clock() - began >= READS_S:
+                    break
         else:
             self._read_next = True
             jobs = [self._writes.popleft() for _ in range(min(ROUND_MAX, len(self._writes)))]
@@ -171,6 +181,8 @@ class Rounds:
 
     def _read(self, job: Job) -> None:
         assert callable(job.work)
+        if job.abandoned:
+            return
         if self._broken is not None:
             job.error = LogBroken(self._broken)
             return
@@ -262,7 +274,7 @@ class ThreadedLog(Log):
         def abort(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
             if not abandon:
                 return trio.lowlevel.Abort.FAILED
-            job.task = None
+            job.task, job.abandoned = None, True
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -281,7 +293,7 @@ class ThreadedLog(Log):
             self._hand_back([opening])
             return
         self._hand_back([opening])
-        rounds = Rounds(store)
+        rounds = Rounds(store, time.monotonic)
         # A process that was killed may have left what was erased in the write-ahead log.
         rounds.wants_checkpoint = True
         wiped_at = time.monotonic()

@@ -55,6 +55,7 @@ class MemoryReads:
         return Holdings(
             sorted(stream.key for stream in owned if self._counts(stream)),
             sum(self._counts(stream) for stream in joined),
+            sum(self._is_direct(stream) for stream in self._live_groups(tenant, user)),
         )
 
     def membership(self, tenant: str, user: str, group: str) -> Membership | None:
@@ -263,6 +264,10 @@ class MemoryReads:
     def _counts(self, stream: StreamKey) -> bool:
         card = self._group(stream).card
         return card is not None and card.counts
+
+    def _is_direct(self, stream: StreamKey) -> bool:
+        card = self._index.groups[stream].card
+        return card is not None and card.direct
 
     def _live_groups(self, tenant: str, user: str) -> list[StreamKey]:
         streams = self._index.groups_of.get((tenant, user), ())

@@ -35,6 +35,10 @@ _JOINED: Final = """
         ) + (
             select count(*) from requests r cross join cards c on c.stream = r.stream
             where r.tenant = ?1 and r.user = ?2 and c.dissolved = 0 and c.direct = 0
+        ),
+        (
+            select count(*) from members m cross join cards c on c.stream = m.stream
+            where m.tenant = ?1 and m.user = ?2 and c.dissolved = 0 and c.direct = 1
         )"""
 
 _MEMBERSHIP: Final = """
@@ -100,9 +104,10 @@ class SqliteGroups:
 
     def holdings(self, tenant: str, user: str) -> Holdings:
         """Give what a user owns and is in."""
-        joined = self._file.row(_JOINED, (tenant, user))
-        assert joined is not None
-        return Holdings([row[0] for row in self._file.rows(_OWNED, (tenant, user))], joined[0])
+        counts = self._file.row(_JOINED, (tenant, user))
+        assert counts is not None
+        owned = [row[0] for row in self._file.rows(_OWNED, (tenant, user))]
+        return Holdings(owned, *counts)
 
     def membership(self, tenant: str, user: str, group: str) -> Membership | None:
         """Give one user's place in one group."""

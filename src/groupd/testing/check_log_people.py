@@ -200,7 +200,7 @@ def _check_blocks(store: Store) -> None:
 def _check_holdings(store: Store) -> None:
     def holdings(tenant: str = TENANT) -> Holdings:
         found = store.holdings(tenant, "ann")
-        return Holdings(tuple(found.owned), found.joined)
+        return Holdings(tuple(found.owned), found.joined, found.directs)
 
     assert holdings() == Holdings((), 0), "a stranger has nothing"
     mine: list[Change] = [PutCard({"owner": "ann"}), member("ann", role=3)]
@@ -213,20 +213,22 @@ def _check_holdings(store: Store) -> None:
     assert holdings() == Holdings(("hall", "yard"), 3), "an open join request counts as one place"
     changes: list[Change] = [PutCard({"owner": "ann", "direct": True}), member("ann")]
     do(store, append(direct, 1, changes=changes))
-    assert holdings() == Holdings(("hall", "yard"), 3), "a direct chat takes no place"
+    assert holdings() == Holdings(("hall", "yard"), 3, 1), (
+        "a direct chat takes no place among the groups, and is counted for itself"
+    )
     do(store, append(park, 1, after=1, changes=[DropRequest("ann"), DropRequest("zoe")]))
     assert holdings().joined == 2, "a request that is decided takes none any more"
     do(store, append(park, 1, after=2, changes=[member("ann")]))
     assert holdings().joined == 3, "and joining takes one"
     do(store, append(HALL, 1, after=1, changes=[PutCard({"owner": "bo"})]))
-    assert holdings() == Holdings(("yard",), 3), "a group that is handed over is the new owner's"
+    assert holdings() == Holdings(("yard",), 3, 1), "a group that is handed over is the new owner's"
     assert list(store.holdings(TENANT, "bo").owned) == ["hall", "park"], "and no longer the old's"
     do(store, append(park, 1, after=3, changes=[PutCard({"dissolved": True}), PutRequest("bo")]))
     do(store, append(YARD, 1, after=1, changes=[PutCard({"dissolved": True})]))
-    assert holdings() == Holdings((), 1), "a dissolved group takes no place"
+    assert holdings() == Holdings((), 1, 1), "a dissolved group takes no place"
     assert store.holdings(TENANT, "bo") == Holdings(["hall"], 0), "nor does a request to one"
     do(store, append(HALL, 1, after=2, changes=[DropMember("ann")]))
-    assert holdings() == Holdings((), 0), "nor does one that was left"
+    assert holdings() == Holdings((), 0, 1), "nor does one that was left"
 
 
 def _check_dissolved_groups(store: Store) -> None:

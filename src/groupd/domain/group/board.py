@@ -23,7 +23,7 @@ from groupd.domain.base import (
     Unchanged,
 )
 from groupd.domain.group.messages import find_message
-from groupd.domain.group.moderation import SPEAKING
+from groupd.domain.group.moderation import MUTED
 from groupd.domain.group.parts import Announcement, Pin
 from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, Spoke
@@ -125,7 +125,7 @@ class Announce(Command):
     method = "announce"
     cost = 2
     min_role = Role.ADMIN
-    rules = SPEAKING
+    rules = (MUTED,)
     in_direct = False
 
     text: str = fields.text(CONTENT.announcement_max)

@@ -1,8 +1,8 @@
 """Direct chats: a group of two, made by asking for the other, and there once for each pair.
 
-It has no owner, no settings that anybody changes, and takes no place in any quota. Its id is
-derived from the pair (``ids.direct_id``), so both ask the same stream, whose one actor makes it
-once, however many ask at once.
+It has no owner, no settings that anybody changes, and takes no place among anybody's groups; a
+plan bounds how many of them a user opens. Its id is derived from the pair (``ids.direct_id``), so
+both ask the same stream, whose one actor makes it once, however many ask at once.
 """
 
 from __future__ import annotations
@@ -44,6 +44,27 @@ NOT_BLOCKED: Final = Rule("not_blocked", "account", _refuse_blocked)
 """Neither has blocked the other, also where the chat is there already."""
 
 
+def _limit(state: Group, context: Context) -> int:
+    return context.rules.plan(context.caller.plan).directs_max
+
+
+def _refuse_many(state: Group, context: Context, request: Request) -> Rejected | None:
+    limit, used = _limit(state, context), context.holdings.directs
+    # One that is there already is only looked up. Asked of an account, it would be a new one.
+    if used < limit or context.caller.user in getattr(state, "members", ()):
+        return None
+    return Rejected(
+        "quota_exceeded",
+        f"the plan {context.caller.plan} has room for {limit} direct chats",
+        quota="directs",
+        limit=limit,
+        used=used,
+    )
+
+
+DIRECTS_MAX: Final = Rule("directs_max", "plan", _refuse_many, _limit)
+
+
 def pair_of(user: str, other: str) -> tuple[str, str]:
     """Give two users in the order in which a direct chat has them."""
     return (user, other) if user <= other else (other, user)
@@ -61,7 +82,8 @@ class Direct(Command):
     addressed = ""
     min_role = None
     founds = True
-    rules: ClassVar = (NOT_YOURSELF, NOT_BLOCKED)
+    through_account = True
+    rules: ClassVar = (NOT_YOURSELF, NOT_BLOCKED, DIRECTS_MAX)
     result: ClassVar = {"group": "group", "seq": "seq"}
 
     user: str = fields.user()

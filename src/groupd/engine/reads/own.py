@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from groupd.domain.account.chats import MarkUnread
@@ -14,7 +15,6 @@ from groupd.domain.projection import Membership, Numbers
 from groupd.domain.queries import AccountHistory, Chats, Groups, Read
 from groupd.engine.directory import Directory
 from groupd.engine.listing import (
-    Line,
     encode_lines,
     list_groups,
     read_lines,
@@ -75,6 +75,8 @@ class _Place(NamedTuple):
         return cls(-int(found[1]), -int(found[2]), found[3])
 
 
+SLICE: Final = 50
+"""Chats that are read at once."""
 _CURSOR: Final = re.compile(r"(\d{1,16}):(\d{1,16}):([0-9A-Za-z_-]{1,64})", re.ASCII)
 _TOP: Final = _Place(-INT_MAX, -INT_MAX, "")
 
@@ -92,20 +94,17 @@ async def chats(
         for place in places
     }
     places = [place for place in places if place.joined_seq <= heads[place.group]]
-    wanted = {place.group: heads[place.group] for place in places}
-
-    def read(store: Store) -> tuple[Mapping[str, Numbers], list[_Place], list[Line]]:
-        numbers = store.numbers(caller.tenant, caller.user, wanted)
-        by_order = {
-            _order(store, caller, place, numbers[place.group]): place
-            for place in places
-            if place.group in numbers
-        }
-        order = sorted(place for place in by_order if place > after)[: query.limit + 1]
-        shown = [by_order[place] for place in order]
-        return numbers, order, read_lines(store, caller, shown, numbers, heads)
-
-    numbers, order, lines = await shared.log.read(read)
+    numbers: dict[str, Numbers] = {}
+    by_order: dict[_Place, Membership] = {}
+    # In pieces, so that a long list holds up nobody's posts.
+    for start in range(0, len(places), SLICE):
+        look = partial(_look, caller=caller, places=places[start : start + SLICE], heads=heads)
+        some, ordered = await shared.log.read(look)
+        numbers |= some
+        by_order |= ordered
+    order = sorted(place for place in by_order if place > after)[: query.limit + 1]
+    shown = [by_order[place] for place in order]
+    lines = await shared.log.read(lambda store: read_lines(store, caller, shown, numbers, heads))
     items = encode_lines(shared, lines[: query.limit])
     loud = [place for place in places if not place.chat.do_not_disturb]
     entries = [
@@ -116,6 +115,20 @@ async def chats(
     if len(items) < len(order):
         entries.append(("next", codec.pack(order[len(items) - 1].cursor())))
     return Encoded(codec.encode_map(entries))
+
+
+def _look(
+    store: Store, *, caller: Identity, places: Sequence[Membership], heads: Mapping[str, int]
+) -> tuple[Mapping[str, Numbers], Mapping[_Place, Membership]]:
+    """Read the numbers of some of the chats, and where in the list they stand."""
+    wanted = {place.group: heads[place.group] for place in places}
+    numbers = store.numbers(caller.tenant, caller.user, wanted)
+    ordered = {
+        _order(store, caller, place, numbers[place.group]): place
+        for place in places
+        if place.group in numbers
+    }
+    return numbers, ordered
 
 
 def _order(store: Store, caller: Identity, place: Membership, number: Numbers) -> _Place:
