@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groupd.storage.globe import EARTH_RADIUS_M, Box, boxes, distance_m
+from groupd.storage.globe import (
+    EARTH_RADIUS_M,
+    Box,
+    boxes,
+    distance_m,
+    haversine_of,
+    haversines,
+)
 
 lats = st.floats(-90.0, 90.0)
 lons = st.floats(-180.0, 180.0)
@@ -70,3 +77,14 @@ def test_a_small_circle_has_a_small_box() -> None:
     (box,) = boxes(30.0, 120.0, 1_000)
     assert box.lat_max - box.lat_min < 0.02
     assert box.lon_max - box.lon_min < 0.022
+
+
+@given(lats, lons, lats, lons)
+def test_haversines_rise_with_the_distance_to_within_a_metre(
+    lat: float, lon: float, other_lat: float, other_lon: float
+) -> None:
+    ((haversine, minus_number, *place),) = haversines(lat, lon, [(7, other_lat, other_lon)])
+    assert (minus_number, place) == (-7, [other_lat, other_lon])
+    metres = distance_m(lat, lon, other_lat, other_lon)
+    if metres < QUARTER_M:
+        assert haversine_of(max(metres - 1, 0.0)) <= haversine <= haversine_of(metres + 1)

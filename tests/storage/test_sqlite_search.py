@@ -166,3 +166,16 @@ def test_a_page_behind_very_many_is_the_end(
     some = pages(store, near=near)
     assert 9 < len(some) < len(everything)
     assert some == everything[: len(some)]
+
+
+def test_of_many_at_one_place_the_latest_come_first(tmp_path: Path) -> None:
+    """More than are measured at first, so that all of them must be."""
+    stores: list[Store] = [SqliteStore.open(tmp_path, new_id=lambda: "one"), MemoryStore("one")]
+    for store in stores:
+        for number in range(120):
+            card = {"name": "g", "discoverable": True, "location": {"lat": 30.0, "lon": 120.0}}
+            do(store, append(StreamKey(GROUP, "one", f"{number:03}"), 1, changes=[PutCard(card)]))
+    near = Near(30.0001, 120.0001, 1_000)
+    one, other = ([found.card.group for found in pages(store, near=near)] for store in stores)
+    assert one == other == [f"{number:03}" for number in range(119, -1, -1)]
+    stores[0].close()

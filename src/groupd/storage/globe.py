@@ -6,7 +6,7 @@ for groups to the metre.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import asin, cos, degrees, radians, sin, sqrt
 from typing import Final, NamedTuple
 
@@ -39,6 +39,26 @@ def distance_m(lat: float, lon: float, other_lat: float, other_lon: float) -> fl
     haversine = across * across + cos(phi) * cos(other_phi) * along * along
     # Rounding takes antipodes above 1.
     return 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(haversine)))
+
+
+def haversine_of(metres: float) -> float:
+    """Give the haversine of the angle of a distance: it rises with the distance."""
+    return sin(metres / (2 * EARTH_RADIUS_M)) ** 2
+
+
+def haversines(
+    lat: float, lon: float, places: Iterable[tuple[int, float, float]]
+) -> Iterator[tuple[float, int, float, float]]:
+    """Give, for each place (number, lat, lon), its haversine from a point before the rest of it.
+
+    To find the nearest of thousands without measuring each: a third of the work of ``distance_m``.
+    """
+    phi, half = radians(lat), radians(0.5)
+    cos_phi, per_degree = cos(phi), radians(1.0)
+    for number, other_lat, other_lon in places:
+        across, along = sin((other_lat - lat) * half), sin((other_lon - lon) * half)
+        value = across * across + cos_phi * cos(other_lat * per_degree) * along * along
+        yield value, -number, other_lat, other_lon
 
 
 def boxes(lat: float, lon: float, radius_m: float) -> Sequence[Box]:

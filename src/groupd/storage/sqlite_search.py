@@ -11,11 +11,12 @@ where they are rare, the last one has few.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 from typing import Final
 
 from groupd.domain.projection import Found, Near
-from groupd.storage.globe import boxes, distance_m
+from groupd.storage.globe import boxes, distance_m, haversine_of, haversines
 from groupd.storage.index import StoredCard
 from groupd.storage.sqlite_file import Row, SqliteFile
 from groupd.storage.sqlite_rows import GROUP_CARD, group_card
@@ -187,15 +188,17 @@ class _Nearby:
             matches = _matches(self._number, self._wanted, self._category)
             (count,) = self._file.row(_COUNT, (matches, FEW + 1)) or (0,)
             if count <= FEW:
-                rows = self._file.rows(_PLACES_OF, (matches,))
-                return self._found(self._inside(rows, self._near.radius_m)[:limit])
+                rows = self._file.all_rows(_PLACES_OF, (matches,))
+                return self._found(self._nearest(rows, self._near.radius_m, limit))
         if self._is_deep():
             return []
         step = FIRST_CIRCLE_M
         while True:
             radius_m = min(max(self._begin[0], 0.0) + step, self._near.radius_m)
-            inside = self._inside(self._around(radius_m), radius_m)
-            places = self._wanted_of(inside, limit)
+            if self._wanted is None and not self._category:
+                places = self._nearest(self._around(radius_m), radius_m, limit)
+            else:
+                places = self._wanted_of(self._inside(self._around(radius_m), radius_m), limit)
             if len(places) == limit or radius_m == self._near.radius_m:
                 return self._found(places)
             step *= 2
@@ -212,9 +215,9 @@ class _Nearby:
     def _around(self, radius_m: float) -> Iterator[Row]:
         for box in boxes(self._near.lat, self._near.lon, radius_m):
             bindings = (box.lat_min, box.lat_max, box.lon_min, box.lon_max)
-            yield from self._file.rows(_PLACES, (*bindings, self._number))
+            yield from self._file.all_rows(_PLACES, (*bindings, self._number))
 
-    def _inside(self, rows: Iterator[Row], radius_m: float) -> list[_Place]:
+    def _inside(self, rows: Iterable[Row], radius_m: float) -> list[_Place]:
         """Give what is in the circle and after the beginning, in order."""
         lat, lon, begin = self._near.lat, self._near.lon, self._begin
         inside = []
@@ -225,9 +228,24 @@ class _Nearby:
         inside.sort()
         return inside
 
+    def _nearest(self, rows: Iterable[Row], radius_m: float, limit: int) -> list[_Place]:
+        """Give the first of what ``_inside`` gives, measuring few of the rows.
+
+        Haversines order them but for rounding; so some more are measured than are wanted, and
+        where many lie at one distance, all.
+        """
+        lat, lon, begin_m = self._near.lat, self._near.lon, self._begin[0]
+        low, high = haversine_of(max(begin_m - _SLACK_M, 0.0)), haversine_of(radius_m + _SLACK_M)
+        kept = [place for place in haversines(lat, lon, rows) if low <= place[0] <= high]
+        few = nsmallest(2 * limit + 16, kept)
+        places = self._inside(_rows_of(few), radius_m)
+        if len(few) < len(kept):
+            is_short = len(places) < limit
+            if is_short or few[-1][0] <= haversine_of(places[limit - 1][0] + _SLACK_M):
+                places = self._inside(_rows_of(kept), radius_m)
+        return places[:limit]
+
     def _wanted_of(self, inside: list[_Place], limit: int) -> list[_Place]:
-        if self._wanted is None and not self._category:
-            return inside[:limit]
         places = []
         for place in inside:
             if self._is_wanted(-place[1]):
@@ -256,6 +274,12 @@ class _Nearby:
         return found
 
 
+def _rows_of(places: Iterable[tuple[float, int, float, float]]) -> Iterator[Row]:
+    return ((-minus_number, lat, lon) for _haversine, minus_number, lat, lon in places)
+
+
+_SLACK_M: Final = 1.0
+"""How far a haversine may be off, in metres: far more than it is."""
 _Place = tuple[float, int]
 """Distance, and the number with a minus: so they sort as they are found."""
 
