@@ -183,11 +183,6 @@ class Context:
     holdings: Holdings = NO_HOLDINGS
     """What the user has through whose account the request has passed: mostly the caller."""
 
-    def message(self, seq: int) -> Card | None:
-        """Give the message ``seq``, or None where there is none (or it was recalled)."""
-        card = self.fetched.messages.get(seq)
-        return card if card is not None and not card.recalled else None
-
 
 class Receipt(NamedTuple):
     """What is remembered of a request that changed something; its result is made from this.
