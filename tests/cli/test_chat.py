@@ -323,3 +323,12 @@ async def test_a_lost_connection_is_told(autojump_clock: MockClock) -> None:
         assert "Connected again." in said
         assert "are you there?" in said
         assert "I am" in await alice.types("I am")
+
+
+async def test_others_in_the_group_see_that_somebody_types() -> None:
+    async with open_room() as room:
+        _, (alice, bob) = await tea(room, "bob")
+        bob.reads()
+        await alice.types("/typing")
+        assert "alice is typing" in bob.reads()
+        assert "typing" not in alice.reads()

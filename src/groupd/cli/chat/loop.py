@@ -14,7 +14,7 @@ from groupd.cli.chat.chats import chats, use
 from groupd.cli.chat.screen import Chat
 from groupd.cli.chat.table import COMMANDS
 from groupd.cli.chat.typed import Unclear
-from groupd.client import AccountEvent, Client, GroupEvent, StoreChanged
+from groupd.client import AccountEvent, Client, GroupEvent, Signal, StoreChanged
 from groupd.errors import Disconnected, Rejected
 
 ReadLine: TypeAlias = Callable[[], Awaitable[str | None]]
@@ -45,7 +45,7 @@ async def chat_on(client: Client, read_line: ReadLine, console: Console) -> None
 
 
 async def _listen(chat: Chat) -> None:
-    """Print what happens. Signals, such as that somebody types, are of the moment: not printed."""
+    """Print what happens, and of the open group that somebody is typing."""
     async for event in chat.client.events():
         if isinstance(event, GroupEvent):
             _rename(chat, event)
@@ -53,6 +53,9 @@ async def _listen(chat: Chat) -> None:
         elif isinstance(event, AccountEvent):
             chat.heard = max(chat.heard, event.seq)
             await _tell(chat, event)
+        elif isinstance(event, Signal):
+            if event.kind == "typing" and event.group == chat.group:
+                chat.say(f"{event.user} is typing ...")
         elif isinstance(event, StoreChanged):
             chat.say("The server was restored from a backup: what you have seen may be gone.")
 

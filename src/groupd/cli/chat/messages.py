@@ -71,6 +71,11 @@ async def recall(chat: Chat, rest: str) -> None:
     await chat.client.recall(chat.here(), typed.number(rest))
 
 
+async def typing(chat: Chat, rest: str) -> None:
+    """Let the others see that one is typing: here lines come whole, so it is said on purpose."""
+    await chat.client.typing(chat.here())
+
+
 async def react(chat: Chat, rest: str) -> None:
     """React to a message."""
     seq, reaction = typed.number_and_text(rest, "an emoji, or a word such as like,")

@@ -100,6 +100,7 @@ THEMES: Final[Mapping[str, Mapping[str, Command]]] = MappingProxyType(
             "edit": Command("N TEXT", "word your message N anew", messages.edit),
             "edits": Command("N", "show what message N was before", messages.edits),
             "recall": Command("N", "take message N back, for everybody", messages.recall),
+            "typing": Command("", "let the others see that you are typing", messages.typing),
             "react": Command("N EMOJI", "react to message N", messages.react),
             "unreact": Command("N EMOJI", "take a reaction back", messages.unreact),
             "reactors": Command("N EMOJI", "list who has reacted so", messages.reactors),
