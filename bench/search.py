@@ -22,6 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench.figures import percentile
+from groupd.app import collect_garbage_rarely
 from groupd.domain.base import GROUP, Record, StreamKey
 from groupd.domain.projection import Found, Near, PutCard, PutMember
 from groupd.storage.port import Append, AppendAll, Store
@@ -259,6 +260,7 @@ def run(directory: Path, *, groups: int, count: int, console: Console) -> Iterat
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("founding groups", total=groups)
             fill(store, groups, lambda more: progress.advance(task, more))
+        collect_garbage_rarely()  # As the server does.
         for kind in KINDS:
             yield measure(store, kind, count)
     finally:

@@ -267,7 +267,7 @@ async def serve(
     Raises ConfigError, or LogUnavailable where another server has the data directory.
     """
     config = _within_descriptors(config)
-    _collect_garbage_rarely()
+    collect_garbage_rarely()
     data = Path(config.data)
     async with open_log(store_maker(config), threaded=not config.memory) as store:
         made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
@@ -336,7 +336,7 @@ async def _watch_signals(
             ending.set()
 
 
-def _collect_garbage_rarely() -> None:
+def collect_garbage_rarely() -> None:
     """Let the collector look at young objects less often, and at what lives for ever never.
 
     What a post leaves behind are long-lived records and no cycles; looking for cycles among them

@@ -6,7 +6,7 @@ for groups to the metre.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from math import asin, cos, degrees, radians, sin, sqrt
 from typing import Final, NamedTuple
 
@@ -48,17 +48,26 @@ def haversine_of(metres: float) -> float:
 
 def haversines(
     lat: float, lon: float, places: Iterable[tuple[int, float, float]]
-) -> Iterator[tuple[float, int, float, float]]:
-    """Give, for each place (number, lat, lon), its haversine from a point before the rest of it.
+) -> list[tuple[float, int, float, float]]:
+    """Give, for each place (number, lat, lon), its haversine from a point, before the rest of it.
 
     To find the nearest of thousands without measuring each: a third of the work of ``distance_m``.
     """
-    phi, half = radians(lat), radians(0.5)
-    cos_phi, per_degree = cos(phi), radians(1.0)
-    for number, other_lat, other_lon in places:
-        across, along = sin((other_lat - lat) * half), sin((other_lon - lon) * half)
-        value = across * across + cos_phi * cos(other_lat * per_degree) * along * along
-        yield value, -number, other_lat, other_lon
+    half, per_degree = radians(0.5), radians(1.0)
+    cos_phi = cos(radians(lat))
+    return [
+        (
+            (across := sin((other_lat - lat) * half)) * across
+            + cos_phi
+            * cos(other_lat * per_degree)
+            * (along := sin((other_lon - lon) * half))
+            * along,
+            -number,
+            other_lat,
+            other_lon,
+        )
+        for number, other_lat, other_lon in places
+    ]
 
 
 def boxes(lat: float, lon: float, radius_m: float) -> Sequence[Box]:

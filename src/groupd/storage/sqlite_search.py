@@ -11,8 +11,8 @@ where they are rare, the last one has few.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import nsmallest
 from typing import Final
 
 from groupd.domain.projection import Found, Near
@@ -60,8 +60,9 @@ _PLACES: Final = """
     and tenant_max >= ?5 and tenant_min <= ?5 and tenant = ?5"""
 _PLACE_COUNT: Final = f"select count(*) from ({_PLACES} limit ?6)"
 _NAME: Final = "select name, category from cards where stream = ?"
-_CARD_AT: Final = f"""
-    select {GROUP_CARD} from cards c join streams s on s.id = c.stream where c.stream = ?"""
+_CARDS_AT: Final = f"""
+    select c.stream, {GROUP_CARD} from cards c join streams s on s.id = c.stream
+    where c.stream in (select value from json_each(?))"""
 
 _WORDS_DUMP: Final = """
     select s.tenant, s.key, w.terms from words w join streams s on s.id = w.rowid
@@ -237,7 +238,8 @@ class _Nearby:
         lat, lon, begin_m = self._near.lat, self._near.lon, self._begin[0]
         low, high = haversine_of(max(begin_m - _SLACK_M, 0.0)), haversine_of(radius_m + _SLACK_M)
         kept = [place for place in haversines(lat, lon, rows) if low <= place[0] <= high]
-        few = nsmallest(2 * limit + 16, kept)
+        kept.sort()
+        few = kept[: 2 * limit + 16]
         places = self._inside(_rows_of(few), radius_m)
         if len(few) < len(kept):
             is_short = len(places) < limit
@@ -266,12 +268,13 @@ class _Nearby:
         return known
 
     def _found(self, places: list[_Place]) -> list[Found]:
-        found = []
-        for distance, minus_number in places:
-            row = self._file.row(_CARD_AT, (-minus_number,))
-            assert row is not None
-            found.append(Found(group_card(row), -minus_number, distance))
-        return found
+        numbers = json.dumps([-minus_number for _distance, minus_number in places])
+        rows = self._file.all_rows(_CARDS_AT, (numbers,))
+        cards = {row[0]: group_card(row[1:]) for row in rows}
+        return [
+            Found(cards[-minus_number], -minus_number, distance)
+            for distance, minus_number in places
+        ]
 
 
 def _rows_of(places: Iterable[tuple[float, int, float, float]]) -> Iterator[Row]:
