@@ -285,7 +285,7 @@ async def serve(
         ):
             server = Server(hub, config, verify=verifier.verify, nursery=nursery)
             running = _listen(server, config, nursery, made_secret=made_secret)
-            nursery.start_soon(server.sweep)
+            nursery.start_soon(server.run)
             ending = trio.Event() if stop is None else stop
             if handle_signals:
                 # Before anybody is told that it runs, and may end it.

@@ -18,7 +18,7 @@ from groupd.engine.hub import Hub, open_hub
 from groupd.engine.peer import Peer
 from groupd.engine.ports import Ports
 from groupd.errors import LogError, Rejected
-from groupd.storage.log import InlineLog, Log
+from groupd.storage.log import Done, InlineLog, Log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import AppendAll, Store, Write
 from groupd.testing.fakes import fake_ports
@@ -85,23 +85,34 @@ class GateLog(Log):
         self.failures: deque[LogError] = deque()
         """What befalls the next appends, instead of being done."""
         self.read_failures: deque[LogError] = deque()
-        self._gate = trio.Event()
-        self._gate.set()
+        self._is_open = True
+        self._waiting: deque[tuple[Write, Done]] = deque()
 
     def shut(self) -> None:
-        self._gate = trio.Event()
+        self._is_open = False
 
     def open(self) -> None:
-        self._gate.set()
+        self._is_open = True
+        self._go_on()
 
-    async def write(self, write: Write) -> None:
-        is_append = isinstance(write, AppendAll)
-        if is_append:
+    def begin(self, write: Write, done: Done) -> None:
+        if isinstance(write, AppendAll):
             self.appends.append(write)
-        await self._gate.wait()
-        if is_append and self.failures:
-            raise self.failures.popleft()
-        await self._log.write(write)
+        self._waiting.append((write, done))
+        if self._is_open:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what waits. What is said to be done may cause more, which is done here, too."""
+        while self._waiting and self._is_open:
+            write, done = self._waiting.popleft()
+            if isinstance(write, AppendAll) and self.failures:
+                done(self.failures.popleft())
+            else:
+                self._log.begin(write, self._late(done))
+
+    def _late(self, done: Done) -> Done:
+        return done
 
     async def read(self, query: Callable[[Store], T]) -> T:
         if self.read_failures:
@@ -115,7 +126,7 @@ class LateLog(GateLog):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.is_late = False
-        self.wrote = trio.Event()
+        self._unsaid: list[tuple[Done, BaseException | None]] = []
         self._late_read: trio.Event | None = None
         self._skip = 0
 
@@ -124,10 +135,15 @@ class LateLog(GateLog):
         self._late_read, self._skip = trio.Event(), skip
         return self._late_read
 
-    async def write(self, write: Any) -> None:
-        await super().write(write)
-        if self.is_late:
-            await self.wrote.wait()
+    def _late(self, done: Done) -> Done:
+        return (lambda error: self._unsaid.append((done, error))) if self.is_late else done
+
+    def say(self) -> None:
+        """Say what was done meanwhile, and from now on at once."""
+        self.is_late = False
+        unsaid, self._unsaid = self._unsaid, []
+        for done, error in unsaid:
+            done(error)
 
     async def read(self, query: Callable[[Store], T]) -> T:
         result = await super().read(query)

@@ -307,7 +307,7 @@ async def test_a_group_that_is_founded_while_its_member_is_greeted_is_told_once(
             await trio.lowlevel.checkpoint()
         session = FakeSession(hub, "olga")
         await session.hello()
-        log.wrote.set()
+        log.say()
         await settle()
         session.write()
         (answer,) = answers_of(session)
@@ -404,7 +404,7 @@ async def test_a_repeated_answer_leaves_out_what_comes_as_a_push() -> None:
             await trio.lowlevel.checkpoint()
         await settle()
         await session.hello(again=True)
-        log.wrote.set()
+        log.say()
         await settle()
         session.write()
         assert [heads_of(answer) for answer in answers_of(session)] == [{}, {}]
@@ -429,7 +429,7 @@ async def test_a_founding_whose_group_is_asked_for_before_it_is_published(is_slo
             late.set()
         nursery.start_soon(hub.act_as("mia").info, group)
         await settle()
-        log.wrote.set()
+        log.say()
         await settle()
         late.set()
         await settle()
@@ -544,7 +544,7 @@ async def test_heads_and_numbers_are_as_of_what_is_published() -> None:
         (entry,) = answers_of(session)[0]["groups"]
         assert entry == listed["groups"][0]
         assert (entry["head"], entry["unread"], entry["last"]["text"]) == (4, 1, "one")
-        log.wrote.set()
+        log.say()
         await settle()
         assert session.seqs(group) == [5]
 

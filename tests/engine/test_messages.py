@@ -301,7 +301,7 @@ async def test_nothing_is_shown_before_it_is_published() -> None:
         await settle()
         assert records_of(log.store, group_key(room.group))[-1].seq == head + len(later)
         assert await everything() == before
-        log.wrote.set()
+        log.say()
         await settle()
         after = await everything()
         assert after[0]["messages"][0]["reactions"] == {"!": 1, "👍": 1}

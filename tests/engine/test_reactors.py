@@ -14,7 +14,7 @@ from groupd.domain.base import Identity
 from groupd.domain.catalog import EVENTS
 from groupd.engine.reactors import RETRY_S, AccountReactor
 from groupd.errors import LogUnavailable
-from groupd.storage.log import InlineLog, Log
+from groupd.storage.log import Done, InlineLog, Log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store, Write
 from groupd.testing.fakes import fake_ports
@@ -99,19 +99,22 @@ class CrashingLog(Log):
         self.id = self._log.id
         self._left = at
 
-    async def _pass(self) -> None:
+    def _pass(self) -> None:
         self._left -= 1
         if self._left == 0:
             raise Crash
-        await trio.lowlevel.checkpoint()
 
-    async def write(self, write: Write) -> None:
-        await self._pass()
-        await self._log.write(write)
-        await self._pass()
+    def begin(self, write: Write, done: Done) -> None:
+        def pass_on(error: BaseException | None) -> None:
+            self._pass()
+            done(error)
+
+        self._pass()
+        self._log.begin(write, pass_on)
 
     async def read(self, query: Callable[[Store], T]) -> T:
-        await self._pass()
+        self._pass()
+        await trio.lowlevel.checkpoint()
         return await self._log.read(query)
 
 

@@ -162,7 +162,7 @@ async def test_nothing_is_read_before_it_is_published() -> None:
             assert (page["head"], page["more"]) == (3, False)
             assert 4 not in seqs_of(page)
         assert await outcome(olga.read(group, 4)) == "not_found"
-        log.wrote.set()
+        log.say()
         await settle()
         assert seqs_of(await olga.history(group, after=3)) == [4]
 

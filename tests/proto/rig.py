@@ -153,5 +153,6 @@ async def serving() -> AsyncIterator[Rig]:
         open_hidden_nursery() as nursery,
     ):
         server = Server(hub, config, verify=believe, nursery=nursery)
+        nursery.start_soon(server.run)
         yield Rig(server, ports)
         nursery.cancel_scope.cancel()

@@ -60,6 +60,15 @@ class Metered:
     async def receive_some(self, max_bytes: int) -> bytes:
         return await self._link.receive_some(max_bytes)
 
+    def try_receive(self, max_bytes: int) -> bytes | None:
+        return self._link.try_receive(max_bytes)
+
+    def watch(self, ready: Callable[[], None]) -> None:
+        self._link.watch(ready)
+
+    def unwatch(self) -> None:
+        self._link.unwatch()
+
     def send_eof(self) -> None:
         self._link.send_eof()
 
@@ -164,7 +173,7 @@ async def open_bench(
         open_hidden_nursery() as nursery,
     ):
         server = Server(hub, config, verify=verifier.verify, nursery=nursery)
-        nursery.start_soon(server.sweep)
+        nursery.start_soon(server.run)
         bench = Bench(server, hub, opened, ports, nursery)
         yield bench
         for client in bench.clients:

@@ -8,6 +8,9 @@ Placement rules and theory of operation:
   answered after the commit of the batch that they saw, too.
 - If the append fails, memory is ahead of the log: the ledger is loaded again.
 - An entry carries where its answer goes; a request from a socket is not a task.
+- Most batches need no waiting but for the log, which calls back. They are served in ``turn``, a
+  plain call, while the task rests. The task is for what has to be waited for: loading, fetching,
+  accounts, snapshots, trouble.
 - What happens to sessions is the outlet's; which commands exist is the domain's.
 """
 
@@ -16,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import attrs
 import structlog
 import trio
 
-from groupd.domain.base import NOTHING, StreamKey
+from groupd.domain.base import NOTHING, Needs, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
@@ -28,13 +32,23 @@ from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable, Rejected
-from groupd.storage.port import PutSnapshot, Slice
+from groupd.storage.port import AppendAll, PutSnapshot, Slice
 from groupd.wire import codec
 
 log = structlog.get_logger()
 
 LOAD_PAGE: Final = 2_000
 """Records read at once when a stream is loaded."""
+
+
+@attrs.frozen
+class Trouble:
+    """A batch that came to nothing, and why."""
+
+    entries: list[Entry]
+    """Those that are not answered yet."""
+    error: BaseException
+    attempt: int = 1
 
 
 class Actor:
@@ -55,7 +69,11 @@ class Actor:
         self._lot = trio.lowlevel.ParkingLot()
         self._woken = False
         self._retiring = self._retiring_firmly = False
-        self._snapshot_seq = 0
+        # The task waits, and turns may serve; but not while an append is under way.
+        self._is_resting = self._is_appending = self._is_due = False
+        self._has_gone = False
+        self._trouble: Trouble | None = None
+        self._snapshot_seq = self._snapshot_tried_seq = 0
         self._answered = 0
         self._ledger = Ledger.empty(stream)
 
@@ -67,8 +85,8 @@ class Actor:
             _refuse_all([entry], unavailable("the group is overloaded"))
             return
         self._mailbox.append(entry)
-        if self._lot:
-            self._lot.unpark_all()
+        if self._is_resting and not self._is_appending:
+            self._be_due()
 
     def wake(self) -> None:
         """Let the stream look at its deadlines."""
@@ -84,6 +102,24 @@ class Actor:
         self._retiring_firmly |= firmly
         self._lot.unpark_all()
 
+    def turn(self) -> None:
+        """Serve one batch of what waits; called when the actor has said that it is due.
+
+        Whatever has to be waited for is left to the task.
+        """
+        self._is_due = False
+        if not self._is_resting or self._is_appending or not self._mailbox:
+            return
+        if self._has_errand or self._missing(self._mailbox[: self._limits.batch_max]) != NOTHING:
+            self._lot.unpark_all()
+        else:
+            self._begin(self._take_batch())
+
+    def _be_due(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._shared.turns.add(self)
+
     # --- the task
 
     async def run(self) -> None:
@@ -93,21 +129,57 @@ class Actor:
             self._refuse_mailbox(refusal)
             self._dismiss(self)
             return
+        try:
+            await self._serve()
+        finally:
+            # Cancelled: an append under way may become durable, but nobody is told any more.
+            self._has_gone = True
+
+    async def _serve(self) -> None:
+        """Do what has to be waited for, until retired."""
         while True:
-            if self._mailbox or self._woken:
-                self.last_active = trio.current_time()
-                if self._mailbox and self._mailbox[0].onward is not None and not self._woken:
+            if self._is_appending:
+                await self._rest()
+            elif self._trouble is not None:
+                await self._recover(self._trouble)
+            elif self._is_snapshot_due:
+                await self._snapshot()
+            elif self._woken:
+                await self._prepare()
+            elif self._mailbox:
+                if self._mailbox[0].onward is not None:
                     await self._pass_on(self._mailbox.pop(0))
                 else:
-                    await self._supervise(self._take_batch())
+                    await self._prepare()
             elif self._retiring or self._ledger.state.seq == 0:
                 if await self._leave():
                     return
             else:
-                await self._lot.park()
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for an errand; meanwhile the turns serve what comes."""
+        self._is_resting = True
+        try:
+            await self._lot.park()
+        finally:
+            self._is_resting = False
+
+    @property
+    def _has_errand(self) -> bool:
+        """Say whether the task has to do something before, or with, the next batch."""
+        return (
+            self._woken
+            or self._retiring
+            or self._trouble is not None
+            or self._ledger.state.seq == 0
+            or self._is_snapshot_due
+            or (bool(self._mailbox) and self._mailbox[0].onward is not None)
+        )
 
     def _take_batch(self) -> list[Entry]:
         """Give the next entries; what passes through an account waits for those before it."""
+        self.last_active = trio.current_time()
         size = self._limits.batch_max
         for count, entry in enumerate(self._mailbox[:size]):
             if entry.onward is not None:
@@ -139,42 +211,6 @@ class Actor:
             log.exception("holdings_unreadable", stream=tuple(self.stream), reference=reference)
             entry.replies.refuse(entry.tag, _bug(reference))
         entry.replies.flush()
-
-    async def _supervise(self, entries: list[Entry]) -> None:
-        """Serve a batch; whatever fails, each entry is answered once and the actor goes on.
-
-        What does not fit the batch goes back into the mailbox, and out of ``entries``.
-        """
-        self._answered = 0
-        try:
-            await self._serve(entries)
-        except LogBroken:
-            raise
-        except LogUnavailable as error:
-            _refuse_all(entries, unavailable(str(error)))
-            await self._reload()
-        except Exception:
-            # A bug, or a log that cannot be read. What is durable stays so; memory is not trusted.
-            reference = self._shared.ports.new_reference()
-            log.exception("batch_failed", stream=tuple(self.stream), reference=reference)
-            _refuse_all(entries[self._answered :], _bug(reference))
-            await self._reload()
-
-    async def _serve(self, entries: list[Entry]) -> None:
-        """Take a batch through decide, append, publish and answer."""
-        for _attempt in range(self._limits.conflict_retries_max):
-            try:
-                await self._fetch(entries)
-                batch = self._decide(entries)
-                await self._append(batch)
-            except LogConflict:
-                # Somebody else wrote, or claimed a name first: look again, decide again.
-                await self._reload()
-            else:
-                self._publish(batch)
-                await self._snapshot_if_due()
-                return
-        _refuse_all(entries, unavailable("others were faster, several times"))
 
     # --- loading
 
@@ -208,7 +244,7 @@ class Actor:
             except Exception:
                 log.exception("snapshot_unreadable", stream=tuple(stream))
                 ledger = Ledger.empty(stream)
-            self._snapshot_seq = ledger.state.seq
+            self._snapshot_seq = self._snapshot_tried_seq = ledger.state.seq
         more = True
         while more:
             piece = await self._read_after(ledger.state.seq, LOAD_PAGE)
@@ -240,17 +276,111 @@ class Actor:
 
     # --- a batch
 
-    async def _fetch(self, entries: Sequence[Entry]) -> None:
-        """Read what the decisions of this batch need of older messages and of other streams."""
-        ledger = self._ledger
+    async def _prepare(self) -> None:
+        """Fetch what the next batch needs of older messages and other streams, and begin it."""
+        await self._attempt(self._take_batch(), attempt=1)
+
+    async def _attempt(self, entries: list[Entry], *, attempt: int) -> None:
+        try:
+            missing = self._missing(entries)
+            if missing != NOTHING:
+                ledger = self._ledger
+                await self._shared.log.read(lambda store: ledger.fetch(store, missing))
+        except LogBroken:
+            raise
+        except Exception as error:
+            self._trouble = Trouble(entries, error)
+        else:
+            self._begin(entries, attempt=attempt)
+
+    def _missing(self, entries: Sequence[Entry]) -> Needs:
+        """Say what has to be fetched before these can be decided."""
+        state = self._ledger.state
         needs = [
             need
             for entry in entries
-            if (need := entry.request.needs(ledger.state, entry.caller)) is not NOTHING
+            if (need := entry.request.needs(state, entry.caller)) is not NOTHING
         ]
-        missing = ledger.missing(needs) if needs else NOTHING
-        if missing != NOTHING:
-            await self._shared.log.read(lambda store: ledger.fetch(store, missing))
+        return self._ledger.missing(needs) if needs else NOTHING
+
+    def _begin(self, entries: list[Entry], *, attempt: int = 1) -> None:
+        """Decide a batch and hand it to the log. What does not fit goes back into the mailbox."""
+        self._answered = 0
+        try:
+            batch = self._decide(entries)
+            appends = batch.appends()
+        except Exception as error:
+            self._hear(entries, error)
+            return
+        if not appends:
+            self._conclude(entries, batch)
+            return
+        # Before it can be read: a greeting in between must see that nothing is published yet.
+        for append in appends[1:]:
+            self._shared.outlets.expect(append.stream)
+
+        def done(error: BaseException | None) -> None:
+            self._is_appending = False
+            if self._has_gone:
+                return
+            if error is None:
+                self._shared.note_deadline(appends[0].deadline_ms)
+                self._conclude(entries, batch)
+                return
+            for append in appends[1:]:
+                self._shared.outlets.found(append.stream, None)
+            self._hear(entries, error, attempt=attempt)
+
+        self._is_appending = True
+        self._shared.log.begin(AppendAll(appends), done)
+
+    def _conclude(self, entries: list[Entry], batch: Batch) -> None:
+        """Publish and answer a batch that is durable, and go on."""
+        try:
+            self._publish(batch)
+        except Exception as error:
+            self._hear(entries[self._answered :], error)
+            return
+        if not self._is_resting:
+            return  # The task is there, and goes on by itself.
+        if self._has_errand:
+            self._lot.unpark_all()
+        elif self._mailbox:
+            self._be_due()
+
+    # --- trouble
+
+    def _hear(self, entries: list[Entry], error: BaseException, *, attempt: int = 1) -> None:
+        """Leave to the task what went wrong."""
+        self._trouble = Trouble(entries, error, attempt)
+        self._lot.unpark_all()
+
+    async def _recover(self, trouble: Trouble) -> None:
+        """Answer each entry once, and come to a state that equals the log again."""
+        self._trouble = None
+        entries, error = trouble.entries, trouble.error
+        if isinstance(error, LogConflict):
+            # Somebody else wrote, or claimed a name first: look again, decide again.
+            await self._reload()
+            if trouble.attempt < self._limits.conflict_retries_max:
+                await self._attempt(entries, attempt=trouble.attempt + 1)
+            else:
+                _refuse_all(entries, unavailable("others were faster, several times"))
+            return
+        if isinstance(error, LogUnavailable):
+            _refuse_all(entries, unavailable(str(error)))
+        elif isinstance(error, LogBroken) or not isinstance(error, Exception):
+            raise error
+        else:
+            # A bug, or a log that cannot be read. What is durable stays so; memory is not trusted.
+            reference = self._shared.ports.new_reference()
+            log.error(
+                "batch_failed", stream=tuple(self.stream), reference=reference, exc_info=error
+            )
+            _refuse_all(entries, _bug(reference))
+        await self._reload()
+
+    # --- deciding and publishing: nothing of this may await
 
     def _decide(self, entries: list[Entry]) -> Batch:
         now_ms = max(self._shared.ports.clock.now_ms(), self._ledger.state.time_ms)
@@ -261,23 +391,8 @@ class Actor:
         del entries[decided:]
         return batch
 
-    async def _append(self, batch: Batch) -> None:
-        appends, outlets = batch.appends(), self._shared.outlets
-        if not appends:
-            return
-        # Before it can be read: a greeting in between must see that nothing is published yet.
-        for append in appends[1:]:
-            outlets.expect(append.stream)
-        try:
-            await self._shared.log.append(*appends)
-        except BaseException:
-            for append in appends[1:]:
-                outlets.found(append.stream, None)
-            raise
-        self._shared.note_deadline(appends[0].deadline_ms)
-
     def _publish(self, batch: Batch) -> None:
-        """Answer and publish: nothing of this may await."""
+        """Answer and publish."""
         outlets = self._shared.outlets
         outlet = outlets.get(self.stream)
         assert outlet is not None, "an actor has its outlet"
@@ -302,12 +417,13 @@ class Actor:
 
     # --- snapshots and leaving
 
-    async def _snapshot_if_due(self) -> None:
-        if self._ledger.state.seq - self._snapshot_seq >= self._limits.snapshot_every:
-            await self._snapshot()
+    @property
+    def _is_snapshot_due(self) -> bool:
+        return self._ledger.state.seq - self._snapshot_tried_seq >= self._limits.snapshot_every
 
     async def _snapshot(self) -> None:
         state = self._ledger.state
+        self._snapshot_tried_seq = state.seq
         if state.seq == self._snapshot_seq:
             return
         snapshot = PutSnapshot(self.stream, state.seq, state.version, codec.pack(state.dump()))

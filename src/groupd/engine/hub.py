@@ -37,6 +37,7 @@ from groupd.engine.reactors import AccountReactor
 from groupd.engine.reads import READS, Result
 from groupd.engine.shared import Shared
 from groupd.engine.timers import Timers
+from groupd.engine.turns import Turns
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage.log import Log
@@ -55,6 +56,8 @@ class Hub:
         self.log = log
         self.ports = ports
         self.rules = rules
+        self.turns = Turns()
+        """For whoever brings many requests at once: see there."""
         self.outlets = Outlets(roster=Roster(), limits=rules.limits, start_soon=nursery.start_soon)
         self.frame_limits = FrameLimits.for_client(rules.limits)
         self._timers = Timers(log=log, clock=ports.clock, limits=rules.limits)
@@ -65,6 +68,7 @@ class Hub:
             rules=rules,
             links=links,
             outlets=self.outlets,
+            turns=self.turns,
             note_deadline=self._timers.note,
             rouse_reactors=self._reactor.rouse,
             tell=self._tell,
@@ -221,6 +225,7 @@ async def open_hub(
     rules = rules_of(config or Config())
     async with open_hidden_nursery() as nursery:
         hub = Hub(log=log, ports=ports, rules=rules, links=links, nursery=nursery)
+        nursery.start_soon(hub.turns.run)
         nursery.start_soon(hub.run)
         yield hub
         await hub.close()

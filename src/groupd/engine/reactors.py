@@ -51,10 +51,13 @@ class AccountReactor:
 
     async def run(self, tell: Tell) -> None:
         """Follow the log and ``tell`` accounts; runs until cancelled."""
-        self.position = await self._log.read(lambda store: store.position(self.name))
+        is_placed = False
         while True:
             news = self._news
             try:
+                if not is_placed:
+                    self.position = await self._log.read(lambda store: store.position(self.name))
+                    is_placed = True
                 found = await self._log.read(self._next)
                 await self._react(found, tell)
                 if found:

@@ -12,6 +12,7 @@ from groupd.engine.mail import Entry
 from groupd.engine.outlet import Outlets
 from groupd.engine.ports import Ports
 from groupd.engine.statistics import RecentStatistics
+from groupd.engine.turns import Turns
 from groupd.storage.log import Log
 
 
@@ -24,6 +25,7 @@ class Shared:
     rules: Rules
     links: LinkKeys
     outlets: Outlets
+    turns: Turns
     note_deadline: Callable[[int | None], None]
     """Called with the deadline that an append has stored."""
     rouse_reactors: Callable[[], None]

@@ -13,6 +13,7 @@ from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.server.link import UNIX_PEER, Link, Listener, SocketLink, accept, close_listener
+from groupd.server.poller import Poller
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.server.session import Session, goodbye_frame
 
@@ -34,6 +35,7 @@ class Server:
         nursery: trio.Nursery,
     ) -> None:
         self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
+        self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         self.sessions: set[Session] = set()
         self._addresses: dict[str, int] = {}
         self._listeners: list[Listener] = []
@@ -57,7 +59,7 @@ class Server:
         try:
             while True:
                 sock, address = await accept(listener)
-                self.admit(SocketLink(sock, address), is_operator=is_operator)
+                self.admit(SocketLink(sock, address, self._poller), is_operator=is_operator)
         except trio.ClosedResourceError:
             pass  # ``stop`` has closed it.
 
@@ -77,18 +79,15 @@ class Server:
             self.services.start_soon(self._turn_away, link)
             return
         self._addresses[address] = count + 1
-        session = Session(link, self.services, is_operator=is_operator)
+        session = Session(link, self.services, is_operator=is_operator, closed=self._forget)
         self.sessions.add(session)
-        self.services.start_soon(self._run, session)
+        session.open()
 
-    async def _run(self, session: Session) -> None:
-        try:
-            await session.run()
-        finally:
-            self.sessions.discard(session)
-            self._leave_address(session.link.peer)
-            if not self.sessions:
-                self._emptied.set()
+    def _forget(self, session: Session) -> None:
+        self.sessions.discard(session)
+        self._leave_address(session.link.peer)
+        if not self.sessions:
+            self._emptied.set()
 
     async def _turn_away(self, link: Link) -> None:
         code = "unavailable" if self._stopping else "rate_limited"
@@ -108,8 +107,21 @@ class Server:
 
     # --- upkeep
 
-    async def sweep(self) -> None:
-        """End sessions whose token has expired, and forget rested users; until cancelled."""
+    async def run(self) -> None:
+        """Serve the sessions until cancelled; then no link is left open."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._poller.run)
+                nursery.start_soon(self.services.deadlines.run)
+                nursery.start_soon(self._sweep)
+        finally:
+            with trio.CancelScope(shield=True):
+                for session in tuple(self.sessions):
+                    await session.link.aclose()
+            self._poller.close()
+
+    async def _sweep(self) -> None:
+        """End sessions whose token has expired, and forget rested users."""
         while True:
             await trio.sleep(self.services.limits.sweep_ms / 1_000)
             now_ms, now_s = self.services.hub.ports.clock.now_ms(), trio.current_time()

@@ -11,6 +11,7 @@ from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.errors import Rejected
+from groupd.server.deadlines import Deadlines
 from groupd.server.rates import Bucket, Seat
 from groupd.version import VERSION
 from groupd.wire.rpc import FrameLimits
@@ -42,6 +43,7 @@ class Services:
         self.verify = verify
         self.start_soon = start_soon
         self.frame_limits = FrameLimits.for_server(config.limits)
+        self.deadlines = Deadlines()
         self.seats: dict[tuple[str, str], Seat] = {}
         self._leeway_ms = config.auth.leeway_s * 1_000
 

@@ -1,45 +1,81 @@
 """One connection: reads requests, knows who is asking, and passes them on.
 
 Placement rules and theory of operation:
-- The session's task reads. What changes a group goes into its mailbox with this session as the
-  place for the answer, and the task reads on: so requests are pipelined without a task for each.
-  What only reads is awaited, so that one connection has at most one read under way.
+- A session that has nothing to wait for has no task. Its link calls it when something can be read
+  (``_on_readable``); it decodes all whole messages of one read and serves them in their order.
+- What changes a group goes into its mailbox with this session as the place for the answer, and the
+  session goes on: so requests are pipelined, and cost a plain call.
+- What has to be waited for (a read of the store, a ``hello``, a client that does not read its
+  answers) is done by a task that exists as long as that takes (``_work``), with the messages that
+  came after it. Meanwhile the link is not read from: one connection has at most one read under way.
 - All that goes out passes the ``Peer``; a writer task exists only while something waits there.
-- Who somebody is comes from ``hello`` and nowhere else. What they may do is for the rules.
+- What a request means, and who serves it, stands in ``conversation.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import structlog
 import trio
 
-from groupd.domain.base import Command, Identity, LiveQuery, Query
-from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
+from groupd.domain.base import Identity
 from groupd.engine.mail import RETRY_AFTER_MS
 from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer
-from groupd.engine.reads import READS
-from groupd.errors import AuthError, LogBroken, LogUnavailable, Rejected
-from groupd.server import operator
+from groupd.errors import LogBroken, LogUnavailable, Rejected
+from groupd.server.conversation import Conversation, Later
 from groupd.server.link import Link
-from groupd.server.methods import Call, shown_limits, understand
-from groupd.server.rates import Seat
 from groupd.server.services import Services
-from groupd.wire import codec, rpc
+from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
 log = structlog.get_logger()
 
+NOTHING: Final[list[rpc.Message]] = []
+
 
 class Session:
-    """One connection from accept to close. ``run`` is its task; it owns the link."""
+    """One connection from accept to close; it owns the link. ``open`` begins, ``closed`` ends it.
 
-    def __init__(self, link: Link, services: Services, *, is_operator: bool = False) -> None:
+    ``closed`` is called once, when the link is closed.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_conversation",
+        "_farewell",
+        "_half_since",
+        "_has_deadline",
+        "_hub",
+        "_is_ending",
+        "_is_handling",
+        "_is_watched",
+        "_is_writing",
+        "_limits",
+        "_messages",
+        "_opened_at",
+        "_relieved",
+        "_services",
+        "_unflushed_bytes",
+        "_unframer",
+        "_working",
+        "id",
+        "link",
+        "open_requests",
+        "peer",
+    )
+
+    def __init__(
+        self,
+        link: Link,
+        services: Services,
+        *,
+        is_operator: bool = False,
+        closed: Callable[[Session], None],
+    ) -> None:
+        self.id = services.hub.ports.new_reference()
         self.link = link
-        self.caller: Identity | None = None
-        self.seat: Seat | None = None
         self.open_requests = 0
         self.peer = Peer(
             try_send=link.try_send,
@@ -51,245 +87,223 @@ class Session:
         self._services = services
         self._hub = services.hub
         self._limits = services.limits
-        self._is_operator = is_operator
-        self._id = services.hub.ports.new_reference()
+        self._closed = closed
+        self._conversation = Conversation(self, services, is_operator=is_operator)
         self._unframer = rpc.Unframer(services.frame_limits)
-        self._reading = trio.CancelScope()
+        # What was read and is not served yet, the next one last.
+        self._messages = NOTHING
         self._farewell: tuple[str, str, int | None] | None = None
-        self._failed_hellos = 0
         self._opened_at = self._half_since = trio.current_time()
-        self._wants_events: bool | None = None
-        self._is_handling = False
         self._unflushed_bytes = 0
-        self._relieved = trio.Event()
-        self._is_writing = False
+        self._is_watched = self._has_deadline = False
+        self._is_handling = self._is_writing = self._is_ending = False
+        self._working: trio.CancelScope | None = None
+        """There while a task of the session waits for something."""
+        self._relieved: trio.Event | None = None
 
-    # --- the task
+    @property
+    def caller(self) -> Identity | None:
+        """Give who is asking; None before ``hello``."""
+        return self._conversation.caller
 
-    async def run(self) -> None:
-        """Serve the connection until it ends; never raises but for a broken log."""
+    @property
+    def address(self) -> str:
+        """Give where the other side is."""
+        return self.link.peer
+
+    # --- reading
+
+    def open(self) -> None:
+        """Begin: from now on the link is read from."""
+        self._watch()
+        self._note_deadline()
+
+    def _watch(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            self.link.watch(self._on_readable)
+
+    def _unwatch(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self.link.unwatch()
+
+    def _on_readable(self) -> None:
+        """Read once, and serve what that completes."""
+        if self._working is not None or self._is_ending:
+            # Only now, since a request that waits is mostly answered before the next one comes.
+            self._unwatch()
+            return
         try:
-            with self._reading:
-                await self._converse()
-            await self._part_properly()
+            data = self.link.try_receive(self._read_size)
+            if data is None:
+                return
+            if data:
+                self._take_in(data)
+            else:
+                self._end()
         except BROKEN:
-            pass  # The peer has gone; there is nobody to tell.
+            self._hang_up()
+        except Exception:
+            log.exception("session_failed", session=self.id, peer=self.link.peer)
+            self._hang_up()
+
+    @property
+    def _read_size(self) -> int:
+        if self._conversation.is_known:
+            return self._limits.read_size_bytes
+        return self._limits.frame_before_hello_max_bytes
+
+    def take_larger_frames(self) -> None:
+        """Read as much at once as from somebody who is known."""
+        self._unframer.frame_max_bytes = self._limits.frame_max_bytes
+
+    def _take_in(self, data: bytes) -> None:
+        """Serve the messages that some bytes complete, as far as that takes no waiting."""
+        was_partial = self._unframer.partial
+        messages = self._unframer.feed(data)
+        if messages or not was_partial:
+            # What is left over, if anything, is a frame that has only begun.
+            self._half_since = trio.current_time()
+        messages.reverse()
+        self._messages = messages
+        later = self._serve_some()
+        if later is not None or (self._messages and self._farewell is None):
+            self._working = trio.CancelScope()
+            self._services.start_soon(self._work, later)
+        else:
+            self._pause()
+
+    def _serve_some(self) -> Later | None:
+        """Serve what was read, until it is done or something has to be waited for.
+
+        Gives what that is; None where all is served, or where the client is congested.
+        """
+        messages = self._messages
+        while messages and self._farewell is None and not self._is_congested:
+            later = self._handle(messages.pop())
+            if later is not None:
+                return later
+        return None
+
+    def _pause(self) -> None:
+        """Be done with what was read."""
+        # Decoded messages may be 75 times as large as their bytes.
+        self._messages = NOTHING
+        if self._unflushed_bytes:
+            self.flush()
+        error = self._unframer.error
+        if error is not None:
+            self.say_goodbye(error.code, error.message)
+        if self._farewell is not None:
+            self._end()
+        elif self._unframer.partial:
+            self._note_deadline()
+
+    # --- waiting
+
+    async def _work(self, later: Later | None) -> None:
+        """Wait for what has to be waited for, and serve what was read after it."""
+        assert self._working is not None
+        try:
+            with self._working:
+                while later is not None or (self._messages and self._farewell is None):
+                    if later is not None:
+                        await self._attempt(later)
+                    if self._is_congested:
+                        await self._wait_for_relief()
+                    later = self._serve_some()
+        except BROKEN:
+            self.peer.close()
         except LogBroken:
             raise
         except Exception:
-            log.exception("session_failed", session=self._id, peer=self.link.peer)
-        finally:
-            self._leave_seat()
+            log.exception("session_failed", session=self.id, peer=self.link.peer)
             self.peer.close()
-            with trio.CancelScope(shield=True):
-                await self.link.aclose()
-
-    async def _converse(self) -> None:
-        """Read and handle until the peer ends, errs, or is told goodbye."""
-        while self._farewell is None:
-            if self._is_congested:
-                await self._wait_for_relief()
-                self._half_since = trio.current_time()
-            data = await self._receive()
-            if not data:
-                return
-            await self._take_in(data)
-            if self._farewell is not None:
-                return
-            self.flush()
-            if self._unframer.error is not None:
-                error = self._unframer.error
-                self.say_goodbye(error.code, error.message)
-
-    async def _take_in(self, data: bytes) -> None:
-        """Handle the messages that some bytes complete.
-
-        Not a part of the loop, because what was decoded must not be kept until the next read: it
-        may be 75 times as large as its bytes.
-        """
-        messages = self._unframer.feed(data)
-        is_complete = bool(messages)
-        messages.reverse()
-        while messages and self._farewell is None:
-            # Before each: one read may bring hundreds, and each may ask for a whole page.
-            if self._is_congested:
-                await self._wait_for_relief()
-            await self._handle(messages.pop())
-        if is_complete:
-            # What is left over, if anything, is a frame that has only begun.
-            self._half_since = trio.current_time()
-
-    async def _receive(self) -> bytes:
-        """Read some bytes, under the deadline that holds now."""
-        if self.caller is None and not self._is_operator:
-            deadline_ms, what = self._limits.hello_deadline_ms, "the first request is overdue"
-            deadline = self._opened_at + deadline_ms / 1_000
-            size = self._limits.frame_before_hello_max_bytes
-        elif self._unframer.partial:
-            what = "half a frame has waited for too long"
-            deadline = self._half_since + self._limits.half_frame_deadline_ms / 1_000
-            size = self._limits.read_size_bytes
-        else:
-            data = await self.link.receive_some(self._limits.read_size_bytes)
-            self._half_since = trio.current_time()
-            return data
-        with trio.move_on_at(deadline):
-            return await self.link.receive_some(size)
-        self.say_goodbye("bad_request", what)
-        return b""
-
-    # --- handling
-
-    async def _handle(self, message: rpc.Message) -> None:
-        if isinstance(message, rpc.Notification):
+        finally:
+            self._working = None
+        if self.peer.closed:
+            self._end()
             return
-        if isinstance(message, rpc.Response):
-            self.say_goodbye("bad_request", "a client sends requests, not responses")
-            return
+        self._half_since = trio.current_time()
+        self._pause()
+        if not self._is_ending:
+            self._watch()
+
+    async def _attempt(self, later: Later) -> None:
         self._is_handling = True
         try:
-            await self._serve(message)
-        except Rejected as error:
-            self.refuse_now(message.msgid, error)
-        except LogUnavailable as error:
-            unavailable = Rejected("unavailable", str(error), retry_after_ms=RETRY_AFTER_MS)
-            self.refuse_now(message.msgid, unavailable)
-        except (*BROKEN, LogBroken):
-            raise
-        except Exception:
-            reference = self._hub.ports.new_reference()
-            log.exception("request_failed", method=message.method, reference=reference)
-            bug = Rejected("internal", "a bug; it was logged", reference=reference)
-            self.refuse_now(message.msgid, bug)
+            await later()
         finally:
             self._is_handling = False
 
-    async def _serve(self, message: rpc.Request) -> None:
-        caller = self.caller
-        if caller is None and message.method != Hello.method and not self._is_operator:
-            raise Rejected("unauthenticated", "say hello first")
-        call = understand(message, operator=self._is_operator)
-        request = call.request
-        self._charge(request.cost)
-        if isinstance(request, Hello):
-            await self._hello(message.msgid, request)
-        elif isinstance(request, OperatorLog | OperatorCheck):
-            self._answer(message.msgid, await operator.serve(self._hub.log, self._limits, request))
-        elif caller is None:
-            raise Rejected("unauthenticated", "say hello first")
-        elif isinstance(request, Ping):
-            self._answer(message.msgid, {"time_ms": self._hub.ports.clock.now_ms()})
+    # --- deadlines: for the first request, and for the rest of half a frame
+
+    def _note_deadline(self) -> None:
+        if not self._has_deadline:
+            deadline_s = self._review()
+            if deadline_s is not None:
+                self._has_deadline = True
+                self._services.deadlines.add(deadline_s, self._review)
+
+    def _review(self) -> float | None:
+        """Give what deadline holds now; end a session that has let it pass."""
+        self._has_deadline = False
+        if self._is_ending:
+            return None
+        if not self._conversation.is_known:
+            deadline_s = self._opened_at + self._limits.hello_deadline_ms / 1_000
+            what = "the first request is overdue"
+        elif self._unframer.partial:
+            since_s = self._half_since if self._working is None else trio.current_time()
+            deadline_s = since_s + self._limits.half_frame_deadline_ms / 1_000
+            what = "half a frame has waited for too long"
         else:
-            await self._pass_on(caller, call, message.msgid)
+            return None
+        if deadline_s <= trio.current_time():
+            self.say_goodbye("bad_request", what)
+            return None
+        self._has_deadline = True
+        return deadline_s
 
-    async def _pass_on(self, caller: Identity, call: Call, msgid: int) -> None:
-        """Give a request to the engine."""
-        if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
-            raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
-        request = call.request
-        if request.through_account:
-            # Awaited, because what this connection sends next may count on it: a post by somebody
-            # who is joining must not be there before them.
-            assert isinstance(request, Command | LiveQuery)
-            answer = await self._hub.ask(
-                caller, request, group=call.group, request_id=call.request_id
-            )
-            self._answer(msgid, answer)
-            return
-        if isinstance(request, Command | LiveQuery) and type(request) not in READS:
-            self.open_requests += 1
+    # --- handling
+
+    def _handle(self, message: rpc.Message) -> Later | None:
+        """Serve a message, or give what that has to wait for."""
+        if isinstance(message, rpc.Notification):
+            return None
+        if isinstance(message, rpc.Response):
+            self.say_goodbye("bad_request", "a client sends requests, not responses")
+            return None
+        try:
+            work = self._conversation.serve(message)
+        except Exception as error:
+            self._refuse_for(message, error)
+            return None
+        if work is None:
+            return None
+
+        async def later() -> None:
             try:
-                self._hub.submit(
-                    caller,
-                    request,
-                    group=call.group,
-                    request_id=call.request_id,
-                    replies=self,
-                    tag=msgid,
-                )
-            except Rejected:
-                self.open_requests -= 1
+                await work()
+            except (*BROKEN, LogBroken):
                 raise
-            return
-        assert isinstance(request, Query)
-        result = await self._hub.read(caller, request, group=call.group, peer=self.peer)
-        self._answer(msgid, result)
+            except Exception as error:
+                self._refuse_for(message, error)
 
-    def _charge(self, cost: int) -> None:
-        if self.seat is None or not self._services.has_rate_limits:
-            return
-        retry_after_ms = self.seat.bucket.take(cost, trio.current_time())
-        if retry_after_ms:
-            raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
+        return later
 
-    # --- hello
-
-    async def _hello(self, msgid: int, hello: Hello) -> None:
-        services, hub = self._services, self._hub
-        now_ms = hub.ports.clock.now_ms()
-        try:
-            caller = services.verify(hello.token, now_ms)
-        except AuthError as error:
-            self._failed_hellos += 1
-            if self._failed_hellos >= self._limits.hello_attempts_max:
-                self.say_goodbye("unauthenticated", str(error))
-                return
-            raise Rejected("unauthenticated", str(error)) from error
-        if caller.plan not in hub.rules.plans:
-            raise Rejected("bad_request", f"no plan {caller.plan!r} is configured", field="token")
-        is_renewal = self._is_same_user(caller) and hello.events == self._wants_events
-        if not self._is_same_user(caller):
-            seat = services.take_seat(caller)
-            self._leave_seat()
-            self.seat = seat
-        elif not is_renewal:
-            hub.part(self.peer, caller)
-        self.caller = caller
-        if not is_renewal:
-            # Until the greeting is made: if it fails, the next hello must make it.
-            self._wants_events = None
-        self._unframer.frame_max_bytes = self._limits.frame_max_bytes
-        self.peer.hold()
-        answer = b""
-        try:
-            if is_renewal or not hello.events:
-                greeting = await hub.relist(self.peer, caller)
-            else:
-                greeting = await hub.greet(self.peer, caller)
-            self._wants_events = hello.events
-            plan = hub.rules.plan(caller.plan)
-            entries = {
-                "user": caller.user,
-                "session": self._id,
-                "server": services.name,
-                "protocol": 1,
-                "store": hub.log.id,
-                "time_ms": hub.ports.clock.now_ms(),
-                "limits": shown_limits(self._limits, plan),
-                "account": {"head": greeting.account_head},
-                "categories": list(hub.rules.categories),
-            }
-            encoded = [(key, codec.pack(value)) for key, value in entries.items()]
-            encoded.append(("groups", greeting.page.groups))
-            if greeting.page.next is not None:
-                encoded.append(("next", codec.pack(greeting.page.next)))
-            answer = rpc.response_prefix(msgid) + codec.encode_map(encoded)
-        finally:
-            self.peer.release(answer)
-        log.info(
-            "hello", session=self._id, user=caller.user, peer=self.link.peer, client=hello.client
-        )
-
-    def _is_same_user(self, caller: Identity) -> bool:
-        known = self.caller
-        return known is not None and (known.tenant, known.user) == (caller.tenant, caller.user)
-
-    def _leave_seat(self) -> None:
-        """End what the session was subscribed to, as whoever it was."""
-        if self.caller is not None:
-            self._hub.part(self.peer, self.caller)
-            self._services.leave_seat(self.caller)
-            self.caller = self.seat = None
+    def _refuse_for(self, message: rpc.Request, error: Exception) -> None:
+        """Answer a request with what went wrong."""
+        if isinstance(error, Rejected):
+            refusal = error
+        elif isinstance(error, LogUnavailable):
+            refusal = Rejected("unavailable", str(error), retry_after_ms=RETRY_AFTER_MS)
+        else:
+            reference = self._hub.ports.new_reference()
+            log.error("request_failed", method=message.method, reference=reference, exc_info=error)
+            refusal = Rejected("internal", "a bug; it was logged", reference=reference)
+        self.refuse_now(message.msgid, refusal)
 
     # --- answers: the engine's ``Replies``
 
@@ -312,7 +326,8 @@ class Session:
         """Refuse a request that was not passed on."""
         self._say(rpc.encode_error(msgid, error.to_wire()))
 
-    def _answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
+    def answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
+        """Answer a request that was not passed on."""
         if isinstance(result, Encoded):
             self._say(rpc.response_prefix(msgid) + result.data)
         else:
@@ -327,7 +342,7 @@ class Session:
 
     def _close_request(self) -> None:
         self.open_requests -= 1
-        if not self._is_congested:
+        if self._relieved is not None and not self._is_congested:
             self._relieved.set()
 
     # --- congestion: a session that owes too much is not read from
@@ -342,8 +357,13 @@ class Session:
     async def _wait_for_relief(self) -> None:
         self.flush()
         while self._is_congested and not self.peer.closed:
-            self._relieved = trio.Event()
-            await self._relieved.wait()
+            await self._wait_for_change()
+
+    async def _wait_for_change(self) -> None:
+        """Wait until something has left or was answered."""
+        self._relieved = trio.Event()
+        await self._relieved.wait()
+        self._relieved = None
 
     # --- writing
 
@@ -357,18 +377,22 @@ class Session:
         try:
             while data := self.peer.take():
                 await self.link.send_all(data)
-                if not self._is_congested:
+                if self._relieved is not None and not self._is_congested:
                     self._relieved.set()
         except BROKEN:
             self._hang_up()
         finally:
             self._is_writing = False
-            self._relieved.set()
+            if self._relieved is not None:
+                self._relieved.set()
 
     def _hang_up(self) -> None:
         """Give up on a link that is broken."""
         self.peer.close()
-        self._reading.cancel()
+        if self._working is not None:
+            self._working.cancel()
+        else:
+            self._end()
 
     # --- the end
 
@@ -380,11 +404,32 @@ class Session:
         if self._farewell is not None:
             return
         self._farewell = (code, message, retry_after_ms)
-        if self._is_handling:
+        if self._working is None:
+            self._end()
+        elif self._is_handling:
             drain_s = self._limits.drain_deadline_ms / 1_000
-            self._reading.deadline = trio.current_time() + drain_s
+            self._working.deadline = trio.current_time() + drain_s
         else:
-            self._reading.cancel()
+            self._working.cancel()
+
+    def _end(self) -> None:
+        """Read nothing more, and let a task say what is still to be said."""
+        if not self._is_ending:
+            self._is_ending = True
+            self._unwatch()
+            self._services.start_soon(self._part)
+
+    async def _part(self) -> None:
+        try:
+            await self._part_properly()
+        except BROKEN:
+            pass  # The peer has gone; there is nobody to tell.
+        finally:
+            self._conversation.leave()
+            self.peer.close()
+            with trio.CancelScope(shield=True):
+                await self.link.aclose()
+            self._closed(self)
 
     async def _part_properly(self) -> None:
         """Answer what was asked, say why, and let the peer read it."""
@@ -393,18 +438,15 @@ class Session:
         with trio.CancelScope(shield=True) as scope:
             scope.deadline = trio.current_time() + self._limits.drain_deadline_ms / 1_000
             while self.open_requests:
-                self._relieved = trio.Event()
-                await self._relieved.wait()
+                await self._wait_for_change()
             scope.deadline = trio.current_time() + self._limits.close_grace_ms / 1_000
-            if self.caller is not None:
-                self._hub.part(self.peer, self.caller)
+            self._conversation.part()
             if self._farewell is not None:
                 self.peer.answer(goodbye_frame(*self._farewell))
-                log.info("goodbye", session=self._id, peer=self.link.peer, code=self._farewell[0])
+                log.info("goodbye", session=self.id, peer=self.link.peer, code=self._farewell[0])
             self.peer.flush()
             while self._is_writing:
-                self._relieved = trio.Event()
-                await self._relieved.wait()
+                await self._wait_for_change()
             self.link.send_eof()
             # Unread bytes at closing would reset the connection and destroy the goodbye.
             while await self.link.receive_some(self._limits.read_size_bytes):

@@ -1,4 +1,4 @@
-"""The async front of a store: what the engine awaits.
+"""The front of a store: what the engine awaits, or is called back by.
 
 Placement rules:
 - ``Rounds`` decides what is done next and what befell it. It is synchronous, knows no task and no
@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -30,6 +30,8 @@ from groupd.errors import LogBroken, LogUnavailable
 from groupd.storage.port import Append, AppendAll, Store, Write
 
 T = TypeVar("T")
+Done: TypeAlias = Callable[[BaseException | None], None]
+"""Hears what befell a write or a read: None, or why it was not done."""
 
 ROUND_MAX: Final = 512
 """Writes that share one transaction at most."""
@@ -62,9 +64,22 @@ class Log(ABC):
         """
         await self.write(AppendAll(appends))
 
-    @abstractmethod
     async def write(self, write: Write) -> None:
         """Do one write. Raises as ``append`` does, and like it is not abandoned."""
+        waiter = _Waiter()
+        self.begin(write, waiter.hear)
+        await waiter.outcome()
+
+    def begin(self, write: Write, done: Done) -> None:
+        """Hand over one write, and return without waiting for it.
+
+        ``done`` is called exactly once, in trio's thread, perhaps before this returns: with None
+        once the write is durable, or with the error that ``write`` would raise, LogUnavailable
+        for a closed log among them. Outcomes come in the order of the writes, those of a round in
+        one step of trio, in which no task runs. ``done`` must not raise. Where it does, the
+        others of its round still hear, and the whole trio program ends with that error.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     async def read(self, query: Callable[[Store], T]) -> T:
@@ -73,6 +88,30 @@ class Log(ABC):
         It must not keep the store, nor an iterator of it. It may be cancelled: the query is then
         done for nobody, or not at all.
         """
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    """A task that waits for an outcome, which may have come already."""
+
+    _is_done: bool = False
+    _error: BaseException | None = None
+    _task: trio.lowlevel.Task | None = None
+
+    def hear(self, error: BaseException | None) -> None:
+        self._is_done, self._error = True, error
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+
+    async def outcome(
+        self, abort: Callable[[Any], trio.lowlevel.Abort] = lambda _: trio.lowlevel.Abort.FAILED
+    ) -> None:
+        """Raise what went wrong. Where it has come already, the task is not suspended."""
+        if not self._is_done:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        if self._error is not None:
+            raise self._error
 
 
 class InlineLog(Log):
@@ -84,12 +123,15 @@ class InlineLog(Log):
         self._store = store
         self._closed = False
 
-    async def write(self, write: Write) -> None:
-        """Do one write in a round of its own."""
-        self._check_open()
-        (outcome,) = self._store.commit((write,))
-        if outcome is not None:
-            raise outcome
+    def begin(self, write: Write, done: Done) -> None:
+        """Do one write in a round of its own. An error of ``done`` is the caller's."""
+        outcome: BaseException | None
+        try:
+            self._check_open()
+            (outcome,) = self._store.commit((write,))
+        except BaseException as error:
+            outcome = error
+        done(outcome)
 
     async def read(self, query: Callable[[Store], T]) -> T:
         """Call ``query`` with the store."""
@@ -108,10 +150,10 @@ class InlineLog(Log):
 
 @attrs.define(eq=False)
 class Job:
-    """Something that a task waits for."""
+    """Something that somebody waits for."""
 
     work: Write | Callable[[Store], Any]
-    task: trio.lowlevel.Task | None = None
+    done: Done | None = None
     """None once nobody waits any more. Belongs to trio's thread."""
     result: Any = None
     error: BaseException | None = None
@@ -231,21 +273,36 @@ class ThreadedLog(Log):
         Raises what ``make_store`` raises. Cancellation has no effect before that.
         """
         self._token = trio.lowlevel.current_trio_token()
-        opening = Job(lambda store: store.id, trio.lowlevel.current_task())
+        waiter = _Waiter()
+        opening = Job(lambda store: store.id, waiter.hear)
         self._thread = threading.Thread(
             target=self._run, args=(opening,), name="groupd store", daemon=True
         )
         self._thread.start()
-        self.id = await self._outcome(opening, abandon=False)
+        await waiter.outcome()
+        self.id = opening.result
 
-    async def write(self, write: Write) -> None:
+    def begin(self, write: Write, done: Done) -> None:
         """Do one write in the next round."""
-        await self._do(Job(write, trio.lowlevel.current_task()), abandon=False)
+        if self._closed:
+            done(LogUnavailable(CLOSED))
+        else:
+            self._jobs.put(Job(write, done))
 
     async def read(self, query: Callable[[Store], T]) -> T:
         """Call ``query`` in the store's thread."""
-        job = Job(query, trio.lowlevel.current_task())
-        result: T = await self._do(job, abandon=True)
+        if self._closed:
+            raise LogUnavailable(CLOSED)
+        waiter = _Waiter()
+        job = Job(query, waiter.hear)
+
+        def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+            job.done, job.abandoned = None, True
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._jobs.put(job)
+        await waiter.outcome(abandon)
+        result: T = job.result
         return result
 
     async def close(self) -> None:
@@ -263,24 +320,6 @@ class ThreadedLog(Log):
             raise LogBroken(f"the store did not close within {CLOSE_MAX_S} s")
         if self._close_error is not None:
             raise self._close_error
-
-    async def _do(self, job: Job, *, abandon: bool) -> Any:
-        if self._closed:
-            raise LogUnavailable(CLOSED)
-        self._jobs.put(job)
-        return await self._outcome(job, abandon=abandon)
-
-    async def _outcome(self, job: Job, *, abandon: bool) -> Any:
-        def abort(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
-            if not abandon:
-                return trio.lowlevel.Abort.FAILED
-            job.task, job.abandoned = None, True
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        if job.error is not None:
-            raise job.error
-        return job.result
 
     # --- in the thread
 
@@ -331,17 +370,24 @@ class ThreadedLog(Log):
         self._call(self._done.set)
 
     def _hand_back(self, jobs: Sequence[Job]) -> None:
-        self._call(lambda: _wake(jobs))
+        self._call(lambda: _tell(jobs))
 
     def _call(self, function: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):  # Nobody is left to hear it then.
             self._token.run_sync_soon(function)
 
 
-def _wake(jobs: Sequence[Job]) -> None:
+def _tell(jobs: Sequence[Job]) -> None:
+    """Let everybody hear; raises the first error of one who should not have raised any."""
+    bug: BaseException | None = None
     for job in jobs:
-        if job.task is not None:
-            trio.lowlevel.reschedule(job.task)
+        if job.done is not None:
+            try:
+                job.done(job.error)
+            except BaseException as error:
+                bug = bug or error
+    if bug is not None:
+        raise bug  # Trio lets it end everything.
 
 
 @asynccontextmanager

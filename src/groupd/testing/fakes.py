@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 import trio
 
 from groupd.engine.ports import Ports
-from groupd.storage.log import Log
+from groupd.errors import LogError
+from groupd.storage.log import Done, Log
 from groupd.storage.port import Store, Write
 
 T = TypeVar("T")
@@ -75,14 +76,20 @@ class SlowLog(Log):
         self._log = log
         self._delay = delay
 
-    async def write(self, write: Write) -> None:
-        """Do one write, late. Once begun it is not abandoned."""
-        with trio.CancelScope(shield=True):
-            await self._wait()
-            try:
-                await self._log.write(write)
-            finally:
-                await self._wait()
+    def begin(self, write: Write, done: Done) -> None:
+        """Do one write, late."""
+        # A task of the system: like a disk, it goes on whoever is cancelled.
+        trio.lowlevel.spawn_system_task(self._write, write, done)
+
+    async def _write(self, write: Write, done: Done) -> None:
+        error: BaseException | None = None
+        await self._wait()
+        try:
+            await self._log.write(write)
+        except LogError as failure:
+            error = failure
+        await self._wait()
+        done(error)
 
     async def read(self, query: Callable[[Store], T]) -> T:
         """Call ``query`` with the store, and give what it gave, late."""

@@ -5,6 +5,7 @@ They need no descriptor and no real time, so they also work under a clock that j
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -38,15 +39,36 @@ class _Pipe:
     ended: bool = False
     broken: str = ""
     changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    ready: Callable[[], None] | None = None
+    """Who is called while there is something to read."""
+    _is_called: bool = False
+
+    @property
+    def readable(self) -> bool:
+        return bool(self.unread or self.ended or self.broken)
 
     def end(self) -> None:
         self.ended = True
-        self.changed.unpark_all()
+        self.change()
 
     def break_off(self, reason: str) -> None:
         self.broken = self.broken or reason
         self.unread.clear()
+        self.change()
+
+    def change(self) -> None:
+        """Wake whoever waits for this, and let whoever watches be called."""
         self.changed.unpark_all()
+        if self.ready is not None and self.readable and not self._is_called:
+            self._is_called = True
+            trio.lowlevel.spawn_system_task(self._call)
+
+    async def _call(self) -> None:
+        # A task, as the poller is one: nobody is called in the middle of somebody's sending.
+        while self.ready is not None and self.readable:
+            self.ready()
+            await trio.lowlevel.checkpoint()
+        self._is_called = False
 
 
 class FakeLink:
@@ -85,7 +107,7 @@ class FakeLink:
         taken = data[: max(0, pipe.capacity - len(pipe.unread))]
         if taken:
             pipe.unread += taken
-            pipe.changed.unpark_all()
+            pipe.change()
         return len(taken)
 
     async def send_all(self, data: bytes) -> None:
@@ -98,15 +120,30 @@ class FakeLink:
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for bytes and give them. See ``Link``."""
         await trio.lowlevel.checkpoint()
+        while (data := self.try_receive(max_bytes)) is None:
+            await self._incoming.changed.park()
+        return data
+
+    def try_receive(self, max_bytes: int) -> bytes | None:
+        """Give bytes that are there. See ``Link``."""
         pipe = self._incoming
-        while not (pipe.unread or pipe.ended or pipe.broken):
-            await pipe.changed.park()
         if pipe.broken:
             raise LinkBroken(pipe.broken)
+        if not pipe.readable:
+            return None
         data = bytes(pipe.unread[:max_bytes])
         del pipe.unread[:max_bytes]
         pipe.changed.unpark_all()
         return data
+
+    def watch(self, ready: Callable[[], None]) -> None:
+        """Call ``ready`` while there is something to read. See ``Link``."""
+        self._incoming.ready = ready
+        self._incoming.change()
+
+    def unwatch(self) -> None:
+        """Call nothing more. See ``Link``."""
+        self._incoming.ready = None
 
     def send_eof(self) -> None:
         """Tell the other end that no more will come. See ``Link``."""
@@ -114,6 +151,7 @@ class FakeLink:
 
     async def aclose(self) -> None:
         """Close this end; the other one reads what was sent, then the end. See ``Link``."""
+        self.unwatch()
         self._outgoing.end()
         self._incoming.break_off("this link is closed")
         await trio.lowlevel.checkpoint()

@@ -1,0 +1,237 @@
+"""What one connection asks for: who is asking, and who in the engine serves it.
+
+Placement rules:
+- Who somebody is comes from ``hello`` and nowhere else. What they may do is for the rules.
+- Bytes, congestion and the end of the connection are the session's; which methods exist and what
+  they mean is the domain's. Here a request is passed to whoever serves it.
+- ``serve`` takes no time. What has to be waited for it gives back, as a function to await.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+import trio
+
+from groupd.domain.base import Command, Identity, LiveQuery, Query
+from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
+from groupd.engine.greeting import Greeting
+from groupd.engine.mail import Replies
+from groupd.engine.peer import Peer
+from groupd.engine.reads import READS
+from groupd.errors import AuthError, Rejected
+from groupd.server import operator
+from groupd.server.methods import Call, shown_limits, understand
+from groupd.server.rates import Seat
+from groupd.server.services import Services
+from groupd.wire import codec, rpc
+from groupd.wire.codec import Encoded
+
+log = structlog.get_logger()
+
+Later: TypeAlias = Callable[[], Awaitable[None]]
+"""The part of a request that takes waiting."""
+
+
+class Line(Replies, Protocol):
+    """The session, as its conversation sees it; also the place for the engine's answers."""
+
+    open_requests: int
+    """How many requests the engine still has to answer."""
+    peer: Peer
+
+    @property
+    def id(self) -> str:
+        """The session's name in logs."""
+
+    @property
+    def address(self) -> str:
+        """Where the other side is."""
+
+    def answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
+        """Answer a request that was not passed on."""
+
+    def take_larger_frames(self) -> None:
+        """Read as much at once as from somebody who is known."""
+
+    def say_goodbye(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
+        """End the session."""
+
+
+class Conversation:
+    """One connection's requests, in their order."""
+
+    __slots__ = (
+        "_failed_hellos",
+        "_hub",
+        "_is_operator",
+        "_line",
+        "_seat",
+        "_services",
+        "_wants_events",
+        "caller",
+    )
+
+    def __init__(self, line: Line, services: Services, *, is_operator: bool) -> None:
+        self.caller: Identity | None = None
+        """Who is asking; None before ``hello``."""
+        self._line = line
+        self._services = services
+        self._hub = services.hub
+        self._is_operator = is_operator
+        self._seat: Seat | None = None
+        self._failed_hellos = 0
+        self._wants_events: bool | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether there is somebody to speak with: a user, or the operator."""
+        return self.caller is not None or self._is_operator
+
+    def serve(self, message: rpc.Request) -> Later | None:
+        """Serve a request, or give what that has to wait for; raises Rejected."""
+        caller = self.caller
+        if caller is None and message.method != Hello.method and not self._is_operator:
+            raise Rejected("unauthenticated", "say hello first")
+        call = understand(message, operator=self._is_operator)
+        request, msgid = call.request, message.msgid
+        self._charge(request.cost)
+        if isinstance(request, Hello):
+            return lambda: self._hello(msgid, request)
+        if isinstance(request, OperatorLog | OperatorCheck):
+            return lambda: self._operate(msgid, request)
+        if caller is None:
+            raise Rejected("unauthenticated", "say hello first")
+        if isinstance(request, Ping):
+            self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
+            return None
+        return self._pass_on(caller, call, msgid)
+
+    def _pass_on(self, caller: Identity, call: Call, msgid: int) -> Later | None:
+        """Give a request to the engine."""
+        if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
+            raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
+        request = call.request
+        if request.through_account:
+            # Awaited, because what this connection sends next may count on it: a post by somebody
+            # who is joining must not be there before them.
+            return lambda: self._ask(caller, call, msgid)
+        if type(request) in READS:
+            return lambda: self._read(caller, call, msgid)
+        assert isinstance(request, Command | LiveQuery)
+        line = self._line
+        line.open_requests += 1
+        try:
+            self._hub.submit(
+                caller,
+                request,
+                group=call.group,
+                request_id=call.request_id,
+                replies=line,
+                tag=msgid,
+            )
+        except Rejected:
+            line.open_requests -= 1
+            raise
+        return None
+
+    async def _ask(self, caller: Identity, call: Call, msgid: int) -> None:
+        request = call.request
+        assert isinstance(request, Command | LiveQuery)
+        answer = await self._hub.ask(caller, request, group=call.group, request_id=call.request_id)
+        self._line.answer(msgid, answer)
+
+    async def _read(self, caller: Identity, call: Call, msgid: int) -> None:
+        request, line = call.request, self._line
+        assert isinstance(request, Query)
+        line.answer(msgid, await self._hub.read(caller, request, group=call.group, peer=line.peer))
+
+    async def _operate(self, msgid: int, request: OperatorLog | OperatorCheck) -> None:
+        limits = self._services.limits
+        self._line.answer(msgid, await operator.serve(self._hub.log, limits, request))
+
+    def _charge(self, cost: int) -> None:
+        if self._seat is None or not self._services.has_rate_limits:
+            return
+        retry_after_ms = self._seat.bucket.take(cost, trio.current_time())
+        if retry_after_ms:
+            raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
+
+    # --- hello
+
+    async def _hello(self, msgid: int, hello: Hello) -> None:
+        services, hub, line = self._services, self._hub, self._line
+        try:
+            caller = services.verify(hello.token, hub.ports.clock.now_ms())
+        except AuthError as error:
+            self._failed_hellos += 1
+            if self._failed_hellos >= services.limits.hello_attempts_max:
+                line.say_goodbye("unauthenticated", str(error))
+                return
+            raise Rejected("unauthenticated", str(error)) from error
+        if caller.plan not in hub.rules.plans:
+            raise Rejected("bad_request", f"no plan {caller.plan!r} is configured", field="token")
+        is_renewal = self._is_same_user(caller) and hello.events == self._wants_events
+        if not self._is_same_user(caller):
+            seat = services.take_seat(caller)
+            self.leave()
+            self._seat = seat
+        elif not is_renewal:
+            hub.part(line.peer, caller)
+        self.caller = caller
+        if not is_renewal:
+            # Until the greeting is made: if it fails, the next hello must make it.
+            self._wants_events = None
+        line.take_larger_frames()
+        line.peer.hold()
+        answer = b""
+        try:
+            if is_renewal or not hello.events:
+                greeting = await hub.relist(line.peer, caller)
+            else:
+                greeting = await hub.greet(line.peer, caller)
+            self._wants_events = hello.events
+            answer = rpc.response_prefix(msgid) + self._welcome(caller, greeting)
+        finally:
+            line.peer.release(answer)
+        log.info("hello", session=line.id, user=caller.user, peer=line.address, client=hello.client)
+
+    def _welcome(self, caller: Identity, greeting: Greeting) -> bytes:
+        """Encode the result of a ``hello``."""
+        services, hub = self._services, self._hub
+        entries = {
+            "user": caller.user,
+            "session": self._line.id,
+            "server": services.name,
+            "protocol": 1,
+            "store": hub.log.id,
+            "time_ms": hub.ports.clock.now_ms(),
+            "limits": shown_limits(services.limits, hub.rules.plan(caller.plan)),
+            "account": {"head": greeting.account_head},
+            "categories": list(hub.rules.categories),
+        }
+        encoded = [(key, codec.pack(value)) for key, value in entries.items()]
+        encoded.append(("groups", greeting.page.groups))
+        if greeting.page.next is not None:
+            encoded.append(("next", codec.pack(greeting.page.next)))
+        return codec.encode_map(encoded)
+
+    def _is_same_user(self, caller: Identity) -> bool:
+        known = self.caller
+        return known is not None and (known.tenant, known.user) == (caller.tenant, caller.user)
+
+    # --- the end
+
+    def part(self) -> None:
+        """Subscribe to nothing any more. May be repeated."""
+        if self.caller is not None:
+            self._hub.part(self._line.peer, self.caller)
+
+    def leave(self) -> None:
+        """Part, and be nobody again. May be repeated."""
+        if self.caller is not None:
+            self.part()
+            self._services.leave_seat(self.caller)
+            self.caller = self._seat = None
