@@ -162,8 +162,8 @@ class Session:
         """Serve the messages that some bytes complete, as far as that takes no waiting."""
         was_partial = self._unframer.partial
         messages = self._unframer.feed(data)
-        if messages or not was_partial:
-            # What is left over, if anything, is a frame that has only begun.
+        if self._unframer.partial and (messages or not was_partial):
+            # What is left over is a frame that has only begun.
             self._half_since = trio.current_time()
         messages.reverse()
         self._messages = messages
