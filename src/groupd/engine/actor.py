@@ -17,28 +17,25 @@ Placement rules and theory of operation:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import attrs
 import structlog
 import trio
 
 from groupd.domain.base import NOTHING, Needs, StreamKey
-from groupd.domain.catalog import AGGREGATES, EVENTS
+from groupd.domain.catalog import EVENTS
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
+from groupd.engine.loading import load, read_after
 from groupd.engine.mail import RETRY_AFTER_MS, Entry, unavailable
 from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable, Rejected
-from groupd.storage.port import AppendAll, PutSnapshot, Slice
+from groupd.storage.port import AppendAll, PutSnapshot
 from groupd.wire import codec
 
 log = structlog.get_logger()
-
-LOAD_PAGE: Final = 2_000
-"""Records read at once when a stream is loaded."""
 
 
 @attrs.frozen
@@ -217,7 +214,9 @@ class Actor:
     async def _load(self) -> Rejected | None:
         """Rebuild the ledger from snapshot and log; gives why that cannot be done, or None."""
         try:
-            ledger = await self._loaded()
+            ledger, snapshot_seq = await load(
+                self._shared.log, self.stream, cards_max=self._limits.cards_max
+            )
             outlet = self._shared.outlets.attach(self.stream, ledger.state.seq)
             await self._publish_missed(outlet, ledger.state.seq)
         except LogUnavailable:
@@ -230,40 +229,16 @@ class Actor:
             log.exception("stream_corrupt", stream=tuple(self.stream), reference=reference)
             return _bug(reference)
         self._ledger = ledger
+        self._snapshot_seq = self._snapshot_tried_seq = snapshot_seq
         return None
-
-    async def _loaded(self) -> Ledger:
-        stream, state_class = self.stream, AGGREGATES[self.stream.kind].state
-        ledger = Ledger.empty(stream)
-        snapshot = await self._shared.log.read(lambda store: store.snapshot(stream))
-        if snapshot is not None and snapshot.version == state_class.version:
-            last = (await self._read_after(snapshot.seq - 1, 1)).records
-            try:
-                ledger.state = state_class.load(codec.unpack(snapshot.state))
-                ledger.chain = last[0].chain
-            except Exception:
-                log.exception("snapshot_unreadable", stream=tuple(stream))
-                ledger = Ledger.empty(stream)
-            self._snapshot_seq = self._snapshot_tried_seq = ledger.state.seq
-        more = True
-        while more:
-            piece = await self._read_after(ledger.state.seq, LOAD_PAGE)
-            for record in piece.records:
-                ledger.replay(record)
-            more = piece.more
-            ledger.trim(self._limits.cards_max)
-        return ledger
-
-    async def _read_after(self, after: int, limit: int) -> Slice:
-        stream = self.stream
-        return await self._shared.log.read(lambda store: store.read(stream, after, limit))
 
     async def _publish_missed(self, outlet: Outlet, head: int) -> None:
         """Publish what is in the log and was not published, after a failure between the two."""
         kinds = EVENTS[self.stream.kind]
         while outlet.accepted_seq < head:
             after = outlet.accepted_seq
-            records = (await self._read_after(after, self._limits.batch_max)).records
+            piece = await read_after(self._shared.log, self.stream, after, self._limits.batch_max)
+            records = piece.records
             if outlet.accepted_seq == after:
                 events = [codec.decode_event(kinds, record) for record in records]
                 outlet.publish(publication_of(self.stream, records, events))

@@ -246,3 +246,11 @@ def lagged_frame(stream: StreamKey, head: int) -> bytes:
 def signal_frame(**fields: Any) -> bytes:
     """Encode a ``signal``."""
     return rpc.encode_notification("signal", fields)
+
+
+def goodbye_frame(code: str, message: str, retry_after_ms: int | None = None) -> bytes:
+    """Encode a ``goodbye``."""
+    params: dict[str, Any] = {"code": code, "message": message}
+    if retry_after_ms is not None:
+        params["retry_after_ms"] = retry_after_ms
+    return rpc.encode_notification("goodbye", params)

@@ -12,10 +12,11 @@ import trio
 from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
+from groupd.engine.peer import goodbye_frame
 from groupd.server.link import UNIX_PEER, Link, Listener, SocketLink, accept, close_listener
 from groupd.server.poller import Poller
 from groupd.server.services import BUSY_RETRY_MS, Services
-from groupd.server.session import Session, goodbye_frame
+from groupd.server.session import Session
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ import trio
 
 from groupd.domain.base import Identity
 from groupd.engine.mail import RETRY_AFTER_MS
-from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer
+from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer, goodbye_frame
 from groupd.errors import LogBroken, LogUnavailable, Rejected
 from groupd.server.conversation import Conversation, Later
 from groupd.server.link import Link
@@ -36,10 +36,7 @@ NOTHING: Final[list[rpc.Message]] = []
 
 
 class Session:
-    """One connection from accept to close; it owns the link. ``open`` begins, ``closed`` ends it.
-
-    ``closed`` is called once, when the link is closed.
-    """
+    """One connection, and the owner of its link, until that is closed and ``closed`` is called."""
 
     __slots__ = (
         "_closed",
@@ -451,11 +448,3 @@ class Session:
             # Unread bytes at closing would reset the connection and destroy the goodbye.
             while await self.link.receive_some(self._limits.read_size_bytes):
                 pass
-
-
-def goodbye_frame(code: str, message: str, retry_after_ms: int | None = None) -> bytes:
-    """Encode a ``goodbye``."""
-    params: dict[str, Any] = {"code": code, "message": message}
-    if retry_after_ms is not None:
-        params["retry_after_ms"] = retry_after_ms
-    return rpc.encode_notification("goodbye", params)
