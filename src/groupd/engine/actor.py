@@ -58,7 +58,8 @@ class Actor:
         self, stream: StreamKey, shared: Shared, *, dismiss: Callable[[Actor], None]
     ) -> None:
         self.stream = stream
-        self.last_active = trio.current_time()
+        self.quiet_sweeps = 0
+        """How often the directory has found it idle, one after the other."""
         self._shared = shared
         self._dismiss = dismiss
         self._limits = shared.rules.limits
@@ -68,7 +69,8 @@ class Actor:
         self._retiring = self._retiring_firmly = False
         # The task waits, and turns may serve; but not while an append is under way.
         self._is_resting = self._is_appending = self._is_due = False
-        self._has_gone = False
+        # Something for the task to do before, or with, the next batch.
+        self._has_errand = self._has_gone = False
         self._trouble: Trouble | None = None
         self._snapshot_seq = self._snapshot_tried_seq = 0
         self._answered = 0
@@ -82,12 +84,14 @@ class Actor:
             _refuse_all([entry], unavailable("the group is overloaded"))
             return
         self._mailbox.append(entry)
+        if entry.onward is not None:
+            self._has_errand = True
         if self._is_resting and not self._is_appending:
             self._be_due()
 
     def wake(self) -> None:
         """Let the stream look at its deadlines."""
-        self._woken = True
+        self._woken = self._has_errand = True
         self._lot.unpark_all()
 
     def retire(self, *, firmly: bool = False) -> None:
@@ -95,7 +99,7 @@ class Actor:
 
         If mail comes in between it serves that, and then stays unless ``firmly`` told.
         """
-        self._retiring = True
+        self._retiring = self._has_errand = True
         self._retiring_firmly |= firmly
         self._lot.unpark_all()
 
@@ -152,6 +156,7 @@ class Actor:
                 if await self._leave():
                     return
             else:
+                self._has_errand = False
                 await self._rest()
 
     async def _rest(self) -> None:
@@ -162,22 +167,13 @@ class Actor:
         finally:
             self._is_resting = False
 
-    @property
-    def _has_errand(self) -> bool:
-        """Say whether the task has to do something before, or with, the next batch."""
-        return (
-            self._woken
-            or self._retiring
-            or self._trouble is not None
-            or self._ledger.state.seq == 0
-            or self._is_snapshot_due
-            or (bool(self._mailbox) and self._mailbox[0].onward is not None)
-        )
-
     def _take_batch(self) -> list[Entry]:
         """Give the next entries; what passes through an account waits for those before it."""
-        self.last_active = trio.current_time()
+        self.quiet_sweeps = 0
         size = self._limits.batch_max
+        if not self._has_errand and len(self._mailbox) <= size:
+            batch, self._mailbox = self._mailbox, []
+            return batch
         for count, entry in enumerate(self._mailbox[:size]):
             if entry.onward is not None:
                 size = count
@@ -264,7 +260,7 @@ class Actor:
         except LogBroken:
             raise
         except Exception as error:
-            self._trouble = Trouble(entries, error)
+            self._hear(entries, error)
         else:
             self._begin(entries, attempt=attempt)
 
@@ -318,6 +314,8 @@ class Actor:
             return
         if not self._is_resting:
             return  # The task is there, and goes on by itself.
+        if self._is_snapshot_due or self._ledger.state.seq == 0:
+            self._has_errand = True
         if self._has_errand:
             self._lot.unpark_all()
         elif self._mailbox:
@@ -328,6 +326,7 @@ class Actor:
     def _hear(self, entries: list[Entry], error: BaseException, *, attempt: int = 1) -> None:
         """Leave to the task what went wrong."""
         self._trouble = Trouble(entries, error, attempt)
+        self._has_errand = True
         self._lot.unpark_all()
 
     async def _recover(self, trouble: Trouble) -> None:

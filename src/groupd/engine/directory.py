@@ -71,9 +71,9 @@ class Directory:
         idle_s = self.shared.rules.limits.actor_idle_ms / 1_000
         while True:
             await trio.sleep(idle_s / SWEEPS_PER_IDLE)
-            before = trio.current_time() - idle_s
             for actor in list(self._actors.values()):
-                if actor.last_active <= before:
+                actor.quiet_sweeps += 1
+                if actor.quiet_sweeps > SWEEPS_PER_IDLE:
                     actor.retire()
 
     async def retire_all(self) -> None:
