@@ -94,5 +94,16 @@ def test_every_field_of_an_event_has_a_default_so_that_it_may_be_added_or_erased
     assert codec.encode_body(cls()) == b"\x00"
 
 
+@pytest.mark.parametrize(("stream", "kind", "cls"), EVENTS)
+def test_an_event_says_whether_it_has_views_and_what_it_does_to_older_messages(
+    stream: str, kind: str, cls: type[Event]
+) -> None:
+    assert cls.moves is (cls.views is not Event.views)
+    assert cls.moves or not cls.lets_in
+    own = {name for name in ("touch", "erases") if getattr(cls, name) is not getattr(Event, name)}
+    assert cls.touches is ("touch" in own)
+    assert cls.touches or "erases" not in own
+
+
 def test_an_event_of_no_known_kind_is_not_in_the_catalog() -> None:
     assert Unknown not in {cls for _stream, _kind, cls in EVENTS}

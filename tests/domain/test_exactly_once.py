@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterator
+from hashlib import sha256
 from typing import Any
 
 import attrs
+import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupd.config import Limits
 from groupd.domain import exactly_once
-from groupd.domain.base import Receipt
+from groupd.domain.account.create import Create
+from groupd.domain.base import Receipt, Request
+from groupd.domain.catalog import REQUESTS
 from groupd.domain.exactly_once import RequestMemory
-from groupd.domain.fields import request_id_ms
+from groupd.domain.fields import ordered, request_id_ms
 from groupd.domain.group.board import PinMessage
 from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.domain.group.settings import Dissolve, Update
 from groupd.errors import Rejected
 from groupd.wire import codec
+from tests import strategies
 from tests.domain.bench import Table, erased, outcome
 from tests.strategies import HOUR_MS, NOW_MS, request_ids, uuid7
 
@@ -131,6 +136,33 @@ def test_a_retry_that_spells_out_defaults_is_the_same_request() -> None:
     assert codec.request_hash(Post.parse(spelt)) == codec.request_hash(Post(text="hi"))
     assert codec.request_hash(Post(text="ho")) != codec.request_hash(Post(text="hi"))
     assert codec.request_hash(Leave()) != codec.request_hash(Dissolve())
+
+
+@pytest.mark.parametrize("cls", REQUESTS.values(), ids=lambda cls: cls.method)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_what_is_hashed_is_the_method_and_the_parameters_with_all_keys_sorted(
+    cls: type[Request], data: st.DataObject
+) -> None:
+    request = data.draw(strategies.requests(cls))
+    asked = msgpack.packb([request.method, ordered(request.params())])
+    assert codec.request_hash(request) == sha256(asked).digest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("request_", "hexadecimal"),
+    [
+        (Post("hi", reply_to=3, mentions=("bob",)), "76a2c1337e0c3a96aa462200104b5205"),
+        (
+            Create(name="Tea", data={"b": 1, "a": [True, None]}, members=("bob",)),
+            "1c36aeaa883dbd317c06086c53777c6d",
+        ),
+    ],
+)
+def test_a_retry_still_matches_what_an_earlier_version_has_stored(
+    request_: Request, hexadecimal: str
+) -> None:
+    assert codec.request_hash(request_).hex() == hexadecimal
 
 
 def test_a_retry_after_the_content_was_erased_and_a_restart_gets_the_first_answer(
@@ -324,6 +356,16 @@ def test_where_too_many_lost_an_id_the_longest_silent_share_one_time(
     )
     with pytest.raises(Rejected, match="stale_id"):
         memory.recall("dan", uuid7(NOW_MS + 1, 9), HASH, now_ms=NOW_MS, limits=LIMITS)
+
+
+def test_who_lost_an_id_last_keeps_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exactly_once, "FORGOTTEN_USERS_MAX", 2)
+    memory = RequestMemory()
+    for number, user in enumerate(("ann", "bob", "ann", "cy")):
+        memory.remember(user, uuid7(NOW_MS + number), Receipt(HASH, number + 1, NOW_MS, None))
+    memory.forget(4)
+    assert list(memory.forgotten.items()) == [("ann", NOW_MS + 2), ("cy", NOW_MS + 3)]
+    assert memory.forgotten_ms == NOW_MS + 1
 
 
 def test_a_lowered_bound_is_reached_two_at_a_time(table: Table) -> None:

@@ -60,7 +60,7 @@ def refused(call: Any, *args: Any, **kwargs: Any) -> Rejected:
 def test_every_request_survives_the_wire(cls: type[Request], data: st.DataObject) -> None:
     request = data.draw(strategies.requests(cls))
     sent = codec.unpack(codec.pack(request.params()))
-    assert cls.parse(sent) == request
+    assert cls.parse(sent) == cls(**sent) == request
     assert cls.parse({"a_later_field": 1, "id": "x", **sent}) == request
 
 
@@ -182,6 +182,13 @@ def test_thirty_combining_marks_in_a_row_are_taken_and_one_more_is_not(marks: st
     assert fields.clean_name("a" + most, "n", max_chars=99)
     refused(fields.clean_text, "a" + most + marks[0], "t", max_chars=99)
     refused(fields.clean_name, "a" + most + marks[0], "n", max_chars=99)
+
+
+@pytest.mark.parametrize("before", range(0, 70, 5))
+def test_too_many_combining_marks_are_found_wherever_they_stand(before: int) -> None:
+    for after in ("", "c" * before):
+        text = "a" * before + "\u0301" * 31 + after
+        refused(fields.clean_text, text, "t", max_chars=999)
 
 
 @pytest.mark.parametrize(

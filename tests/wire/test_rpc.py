@@ -222,6 +222,13 @@ def test_what_is_not_this_protocol_ends_the_stream_after_its_good_messages(
         unframer.feed(PING_BYTES)
 
 
+@pytest.mark.parametrize("bad", NOT_THIS_PROTOCOL.values(), ids=NOT_THIS_PROTOCOL)
+def test_what_one_peer_sends_does_not_disturb_the_reading_of_another(bad: bytes) -> None:
+    shared = FrameLimits.for_server(LIMITS)
+    Unframer(shared).feed(PING_BYTES + bad)
+    assert Unframer(shared).feed(PING_BYTES + PING_BYTES) == [PING, PING]
+
+
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_no_bytes_raise_anything(data: bytes, size: int) -> None:
     unframer = greeted()
@@ -330,8 +337,10 @@ def test_a_long_frame_that_trickles_in_is_scanned_once(
     before = CountingUnpacker.fed_bytes
     for piece in pieces(stream[10_000:-1], 1):
         assert unframer.feed(piece) == []
+    assert CountingUnpacker.fed_bytes - before == len(stream) - 1 - 10_000
     assert len(unframer.feed(stream[-1:])) == 1
-    assert CountingUnpacker.fed_bytes - before == len(stream) - 10_000
+    # And the last byte, and the whole frame once more where it is decoded.
+    assert CountingUnpacker.fed_bytes - before == len(stream) - 10_000 + len(stream)
 
 
 def grown_bytes(unframers: list[Unframer], *streams: bytes) -> float:
@@ -355,6 +364,11 @@ def test_between_messages_a_connection_holds_nothing() -> None:
     # At most one spare scanner for them all is left.
     assert grown_bytes(unframers, *halves) < 2_000
     assert len(shared.spare) <= 1
+
+
+def test_after_a_large_frame_nothing_as_large_is_held() -> None:
+    page = encode_response(1, {"text": "x" * 2_000_000})
+    assert grown_bytes([Unframer(FrameLimits.for_client(LIMITS))], *pieces(page, 8_192)) < 100_000
 
 
 def test_half_a_message_of_a_stranger_holds_its_bytes_and_no_scanner() -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
 import attrs
 
 from groupd.config import Limits, Plan
 from groupd.domain.fields import clean_group
+from groupd.domain.parameters import parameters_of, slots_of
 from groupd.domain.projection import Change, GroupCard, Holdings, Membership, Profile
 from groupd.errors import Rejected
 
@@ -140,6 +140,9 @@ class Fetched:
     """What was fetched for a batch of commands; events keep ``messages``, ``reactions`` true."""
 
     messages: dict[int, Card] = attrs.field(factory=dict)
+    recent: dict[int, tuple[str, int, str]] = attrs.field(factory=dict)
+    """Messages that are new, and that nobody has asked for yet: user, time and kind of the card.
+    Few ever are, so that making the cards of all would be the larger part of keeping them."""
     groups: dict[str, GroupCard | None] = attrs.field(factory=dict)
     refs: dict[str, GroupCard | None] = attrs.field(factory=dict)
     reactions: dict[tuple[int, str], dict[str, int]] = attrs.field(factory=dict)
@@ -147,6 +150,12 @@ class Fetched:
     users: dict[str, Person] = attrs.field(factory=dict)
     memberships: dict[tuple[str, str], Membership | None] = attrs.field(factory=dict)
     blocks: dict[tuple[str, str], Sequence[str]] = attrs.field(factory=dict)
+
+    def message(self, seq: int) -> Card | None:
+        """Give the card of a message, or None where nothing is known of one."""
+        if seq in self.recent:
+            self.messages[seq] = Card(*self.recent.pop(seq))
+        return self.messages.get(seq)
 
 
 @attrs.frozen
@@ -215,25 +224,6 @@ class Rule:
     """True where ``explain`` says nothing of later rules to those whom this one refuses."""
 
 
-class Parameter(NamedTuple):
-    """One parameter of a request: its name in the class and on the wire, and its default."""
-
-    name: str
-    alias: str
-    default: Any
-
-
-def _parameters_of(cls: type[attrs.AttrsInstance]) -> tuple[Parameter, ...]:
-    return tuple(
-        Parameter(field.name, field.alias or field.name, field.default)
-        for field in attrs.fields(cls)
-    )
-
-
-parameters_of: Final[Callable[[Any], tuple[Parameter, ...]]] = cache(_parameters_of)
-"""Gives the parameters of a request class."""
-
-
 class Request:
     """Something a user asks for. Its fields are its parameters, checked in the constructor.
 
@@ -270,14 +260,21 @@ class Request:
 
         Raises Rejected ``bad_request`` with the ``field`` at fault.
         """
-        known = {}
-        for _name, alias, default in parameters_of(cls):
+        # The constructor would do the same, but takes longer for all that is left out.
+        request = cls.__new__(cls)
+        for alias, default, convert, field, put in slots_of(cls):
             value = params.get(alias)
             if value is not None:
-                known[alias] = value
-            elif default is attrs.NOTHING:
+                put(request, convert(value, field))
+            elif default is not attrs.NOTHING:
+                put(request, default)
+            else:
                 raise Rejected("bad_request", f"{alias} is missing", field=alias)
-        return cls(**known)
+        request.__attrs_post_init__()
+        return request
+
+    def __attrs_post_init__(self) -> None:
+        """Check what concerns several parameters; raises Rejected."""
 
     def params(self) -> dict[str, Any]:
         """Give the parameters that differ from their defaults, in the order of the fields."""
@@ -375,14 +372,19 @@ class Event:
     """True where reactors look at it."""
     lets_in: ClassVar[bool] = False
     """True where those whose view it changes may not have read the stream before."""
+    moves: ClassVar[bool] = False
+    """True where it changes who reads the stream (``views``)."""
     touches: ClassVar[bool] = False
-    """True where it changes the cards of older messages (``touch``)."""
+    """True where it changes older messages (``touch``, ``erases``)."""
 
     def apply(self, state: Any, record: Record) -> None:
         """Change the state. Total: it never raises, whatever the state."""
 
     def views(self, record: Record) -> Sequence[tuple[str, Audience | None]]:
-        """Say whose view of the stream this changes, and to what (None: they stop reading)."""
+        """Say whose view of the stream this changes, and to what (None: they stop reading).
+
+        Called where ``moves`` is set.
+        """
         return ()
 
     def project(self, record: Record) -> Sequence[Change]:
@@ -393,7 +395,7 @@ class Event:
         """Keep true what was fetched of older messages. Called where ``touches`` is set."""
 
     def erases(self) -> Sequence[int]:
-        """Give the seqs whose content goes when this is appended."""
+        """Give the seqs whose content goes when this is appended. Called like ``touch``."""
         return ()
 
     def receipt_value(self) -> str | int | None:

@@ -58,7 +58,7 @@ class RequestMemory:
         time_ms = request_id_ms(request_id)
         forgotten_ms = max(self.forgotten_ms, self.forgotten.get(user, 0))
         oldest_ms = max(forgotten_ms, now_ms - limits.ids_window_ms) + 1
-        if time_ms < oldest_ms or time_ms > now_ms + limits.ids_ahead_ms:
+        if not oldest_ms <= time_ms <= now_ms + limits.ids_ahead_ms:
             raise Rejected(
                 "stale_id",
                 "this request id is too old or too far ahead; make a new one on the server's clock",
@@ -75,7 +75,7 @@ class RequestMemory:
         """
         excess = len(self.receipts) + 1 - limits.ids_max
         if excess > 0:
-            return min(excess, 2)
+            return 1 if excess == 1 else 2
         count = 0
         for receipt in self.receipts.values():
             if count == 2 or receipt.time_ms > now_ms - limits.ids_window_ms:
@@ -89,12 +89,15 @@ class RequestMemory:
 
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
-        for _ in range(min(count, len(self.receipts))):
-            (user, request_id), _receipt = self.receipts.popitem(last=False)
-            before = self.forgotten.pop(user, 0)
-            self.forgotten[user] = max(before, embedded_ms(request_id))
-            if len(self.forgotten) > FORGOTTEN_USERS_MAX:
-                _user, time_ms = self.forgotten.popitem(last=False)
+        receipts, forgotten = self.receipts, self.forgotten
+        for _ in range(min(count, len(receipts))):
+            (user, request_id), _receipt = receipts.popitem(last=False)
+            time_ms, before_ms = embedded_ms(request_id), forgotten.get(user)
+            if before_ms is None or time_ms > before_ms:
+                forgotten[user] = time_ms
+            forgotten.move_to_end(user)
+            if len(forgotten) > FORGOTTEN_USERS_MAX:
+                _user, time_ms = forgotten.popitem(last=False)
                 self.forgotten_ms = max(self.forgotten_ms, time_ms)
 
     def erase(self, seqs: Collection[int]) -> None:

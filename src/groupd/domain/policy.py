@@ -23,8 +23,8 @@ from groupd.domain.base import (
     Request,
     Rule,
     StreamKey,
-    parameters_of,
 )
+from groupd.domain.parameters import parameters_of
 from groupd.errors import Rejected
 
 

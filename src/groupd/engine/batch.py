@@ -7,18 +7,19 @@ ledger must be loaded again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 import structlog
 
+from groupd.config import Limits
 from groupd.domain.base import (
     SERVER,
-    Audience,
     Context,
     Event,
     Founding,
+    Identity,
     LiveQuery,
     Receipt,
     Record,
@@ -38,6 +39,9 @@ from groupd.wire import codec
 log = structlog.get_logger()
 
 
+NOBODY: Final = Identity("")
+
+
 class RuleFailed(Exception):
     """A rule raised something that is not a refusal: a bug, and the ledger is not to be trusted."""
 
@@ -55,9 +59,16 @@ class Batch:
     events: list[Event] = attrs.field(factory=list)
     answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
     founded: list[tuple[Append, Publication]] = attrs.field(factory=list)
+    is_followed: bool = False
+    """Whether reactors have something to look at."""
+
+    _limits: Limits = attrs.field(init=False)
+    _draw: Callable[[int], bytes] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.after_seq = self.ledger.state.seq
+        self._limits = self.shared.rules.limits
+        self._draw = self.shared.ports.randomness.token_bytes
 
     # --- deciding
 
@@ -67,7 +78,8 @@ class Batch:
         Gives how many entries were decided: the rest are for the next batch, since this one has
         come to ``batch_max_bytes``.
         """
-        max_bytes = self.shared.rules.limits.batch_max_bytes
+        max_bytes = self._limits.batch_max_bytes
+        context = self._context()
         try:
             if woken:
                 due = AGGREGATES[self.ledger.stream.kind].due
@@ -77,7 +89,7 @@ class Batch:
                 if self.size_bytes >= max_bytes:
                     return count
                 try:
-                    answer = self._decide_one(entry)
+                    answer = self._decide_one(entry, context)
                 except Rejected as refusal:
                     self.answers.append((entry, refusal))
                 else:
@@ -87,20 +99,23 @@ class Batch:
             raise RuleFailed from error
         return len(entries)
 
-    def _decide_one(self, entry: Entry) -> Mapping[str, Any]:
-        state, caller, request_id = self.ledger.state, entry.caller, entry.request_id
-        shared, request = self.shared, entry.request
-        context = Context(
-            stream=self.ledger.stream,
-            caller=caller,
+    def _context(self) -> Context:
+        """Make the context of all decisions; who asks is set before each."""
+        ledger, shared = self.ledger, self.shared
+        return Context(
+            stream=ledger.stream,
+            caller=NOBODY,
             now_ms=self.now_ms,
             rules=shared.rules,
             links=shared.links,
             new_group=shared.ports.new_group,
-            fetched=self.ledger.fetched,
-            request_id=request_id,
-            holdings=entry.holdings,
+            fetched=ledger.fetched,
         )
+
+    def _decide_one(self, entry: Entry, context: Context) -> Mapping[str, Any]:
+        state, request, request_id = self.ledger.state, entry.request, entry.request_id
+        context.caller = caller = entry.caller
+        context.request_id, context.holdings = request_id, entry.holdings
         if isinstance(request, LiveQuery):
             state.guard(request, context)
             return request.ask(state, context)
@@ -112,7 +127,7 @@ class Batch:
                 request_id,
                 request_hash,
                 now_ms=self.now_ms,
-                limits=shared.rules.limits,
+                limits=self._limits,
             )
             if receipt is not None:
                 return request.answer(receipt, context)
@@ -149,14 +164,16 @@ class Batch:
     def _record(
         self, ledger: Ledger, event: Event, user: str, request_id: str, request_hash: bytes
     ) -> Record:
+        if event.followed:
+            self.is_followed = True
         return ledger.write(
             event,
             user=user,
             request_id=request_id,
             request_hash=request_hash,
-            salt=self.shared.ports.randomness.token_bytes(codec.SALT_BYTES),
+            salt=self._draw(codec.SALT_BYTES),
             now_ms=self.now_ms,
-            limits=self.shared.rules.limits,
+            limits=self._limits,
         )
 
     # --- what comes of it
@@ -172,14 +189,6 @@ class Batch:
         """Frame the stream's own records."""
         return publication_of(self.ledger.stream, self.records, self.events)
 
-    @property
-    def is_followed(self) -> bool:
-        """Say whether reactors have something to look at."""
-        founded = (record for append, _ in self.founded for record in append.records)
-        return any(record.followed for record in self.records) or any(
-            record.followed for record in founded
-        )
-
 
 def _append(
     ledger: Ledger, after_seq: int, records: Sequence[Record], events: Sequence[Event]
@@ -187,7 +196,7 @@ def _append(
     stream = ledger.stream
     changes = _changes(records, events)
     deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
-    erase = tuple(seq for event in events for seq in event.erases())
+    erase = [seq for event in events if event.touches for seq in event.erases()]
     return Append(stream, after_seq, records, changes, deadline_ms, erase)
 
 
@@ -209,12 +218,14 @@ def publication_of(
 ) -> Publication:
     """Frame the records of a batch for everybody."""
     prefix = codec.frame_prefix(stream)
+    event_map = codec.event_map
     publication = Publication(
-        last_seq=records[-1].seq, frames=[prefix + codec.event_map(record) for record in records]
+        last_seq=records[-1].seq, frames=[prefix + event_map(record) for record in records]
     )
     for index, (record, event) in enumerate(zip(records, events, strict=True)):
-        if record.audience > Audience.MEMBERS:
+        if record.audience:
             publication.masked[index] = prefix + codec.hidden_map(record)
-        for user, view in event.views(record):
-            publication.moves.append(Move(index, user, view, event.lets_in))
+        if event.moves:
+            for user, view in event.views(record):
+                publication.moves.append(Move(index, user, view, event.lets_in))
     return publication

@@ -10,12 +10,12 @@ Placement rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
 import trio
 
-from groupd.domain.base import Command, Identity, LiveQuery, Query
+from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
 from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
@@ -33,6 +33,9 @@ log = structlog.get_logger()
 
 Later: TypeAlias = Callable[[], Awaitable[None]]
 """The part of a request that takes waiting."""
+
+
+_SERVED_HERE: Final = frozenset((Hello, Ping, OperatorLog, OperatorCheck))
 
 
 class Line(Replies, Protocol):
@@ -96,32 +99,39 @@ class Conversation:
         if caller is None and message.method != Hello.method and not self._is_operator:
             raise Rejected("unauthenticated", "say hello first")
         call = understand(message, operator=self._is_operator)
-        request, msgid = call.request, message.msgid
-        self._charge(request.cost)
-        if isinstance(request, Hello):
-            return lambda: self._hello(msgid, request)
-        if isinstance(request, OperatorLog | OperatorCheck):
-            return lambda: self._operate(msgid, request)
+        request = call.request
+        if self._seat is not None and self._services.has_rate_limits:
+            self._charge(self._seat, request.cost)
+        if type(request) in _SERVED_HERE:
+            return self._serve_here(request, message.msgid)
         if caller is None:
             raise Rejected("unauthenticated", "say hello first")
-        if isinstance(request, Ping):
-            self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
-            return None
-        return self._pass_on(caller, call, msgid)
+        return self._pass_on(caller, call, message.msgid)
+
+    def _serve_here(self, request: Request, msgid: int) -> Later | None:
+        """Serve what the engine knows nothing of."""
+        match request:
+            case Hello():
+                return lambda: self._hello(msgid, request)
+            case OperatorLog() | OperatorCheck():
+                return lambda: self._operate(msgid, request)
+        if self.caller is None:
+            raise Rejected("unauthenticated", "say hello first")
+        self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
+        return None
 
     def _pass_on(self, caller: Identity, call: Call, msgid: int) -> Later | None:
         """Give a request to the engine."""
         if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
-        request = call.request
+        request, line = call.request, self._line
         if request.through_account:
             # Awaited, because what this connection sends next may count on it: a post by somebody
             # who is joining must not be there before them.
             return lambda: self._ask(caller, call, msgid)
         if type(request) in READS:
             return lambda: self._read(caller, call, msgid)
-        assert isinstance(request, Command | LiveQuery)
-        line = self._line
+        assert isinstance(request, (Command, LiveQuery))
         line.open_requests += 1
         try:
             self._hub.submit(
@@ -152,10 +162,9 @@ class Conversation:
         limits = self._services.limits
         self._line.answer(msgid, await operator.serve(self._hub.log, limits, request))
 
-    def _charge(self, cost: int) -> None:
-        if self._seat is None or not self._services.has_rate_limits:
-            return
-        retry_after_ms = self._seat.bucket.take(cost, trio.current_time())
+    @staticmethod
+    def _charge(seat: Seat, cost: int) -> None:
+        retry_after_ms = seat.bucket.take(cost, trio.current_time())
         if retry_after_ms:
             raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -16,8 +16,7 @@ from groupd.wire import rpc
 ID_LENGTH: Final = 36
 
 
-@attrs.frozen
-class Call:
+class Call(NamedTuple):
     """A request that was understood."""
 
     request: Request

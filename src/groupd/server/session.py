@@ -267,10 +267,9 @@ class Session:
 
     def _handle(self, message: rpc.Message) -> Later | None:
         """Serve a message, or give what that has to wait for."""
-        if isinstance(message, rpc.Notification):
-            return None
-        if isinstance(message, rpc.Response):
-            self.say_goodbye("bad_request", "a client sends requests, not responses")
+        if not isinstance(message, rpc.Request):
+            if isinstance(message, rpc.Response):
+                self.say_goodbye("bad_request", "a client sends requests, not responses")
             return None
         try:
             work = self._conversation.serve(message)

@@ -13,17 +13,26 @@ H(salt + request hash + body) and stays when the body is erased (DESIGN section 
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 import attrs
 import msgpack
 
-from groupd.domain.base import ACCOUNT, Audience, Event, Record, Request, StreamKey, Unknown
+from groupd.domain.base import (
+    ACCOUNT,
+    Audience,
+    Event,
+    Record,
+    Request,
+    StreamKey,
+    Unknown,
+)
 from groupd.domain.fields import ordered
+from groupd.domain.parameters import parameters_of
 from groupd.wire.rpc import ACCOUNT_EVENT_PREFIX, EVENT_PREFIX
 
 GENESIS: Final = bytes(32)
@@ -34,10 +43,14 @@ HASH_BYTES: Final = 16
 pack: Final[Callable[[Any], bytes]] = msgpack.Packer().pack
 """Encode one value. Only for the thread that runs trio: it reuses one buffer."""
 
+KINDS_MAX: Final = 256
+"""Kinds of events whose encoded names are kept."""
+
 _PRIVATE: Final = struct.Struct(">BQI")
 _SEQ, _TIME, _USER, _KIND, _ID = (pack(name) for name in ("seq", "time_ms", "user", "kind", "id"))
 _HIDDEN: Final = pack("kind") + pack("hidden")
 _ERASED: Final = pack("kind") + pack("erased")
+_COUNTS: Final = tuple(bytes([count]) for count in range(256))
 _MAP_HEADS: Final = tuple(
     bytes([0x80 | count]) if count < 16 else b"\xde" + count.to_bytes(2, "big")
     for count in range(512)
@@ -51,14 +64,15 @@ def unpack(data: bytes) -> Any:
 
 def inner_hash(salt: bytes, request_hash: bytes, body: bytes) -> bytes:
     """Hash what can be erased. The salt keeps an erased short text from being guessed."""
-    return hashlib.sha256(salt + request_hash + body).digest()
+    return sha256(salt + request_hash + body).digest()
 
 
 def chain_hash(
     previous: bytes, header: bytes, *, audience: int, n: int, forget: int, inner: bytes
 ) -> bytes:
     """Link a record to the one before it."""
-    return hashlib.sha256(previous + header + _PRIVATE.pack(audience, n, forget) + inner).digest()
+    private = _PRIVATE.pack(audience, n, forget)
+    return sha256(b"".join((previous, header, private, inner))).digest()
 
 
 def request_hash(request: Request) -> bytes:
@@ -66,8 +80,23 @@ def request_hash(request: Request) -> bytes:
 
     Fields that equal their defaults are left out.
     """
-    asked = [request.method, ordered(request.params())]
-    return hashlib.sha256(pack(asked)).digest()[:HASH_BYTES]
+    head, parameters = _hashed_parts_of(request.__class__)  # type: ignore[arg-type]
+    asked = {}
+    for name, alias, default in parameters:
+        value = getattr(request, name)
+        if value is not default and value != default:
+            asked[alias] = value if type(value) is str else ordered(value)
+    return sha256(head + pack(asked)).digest()[:HASH_BYTES]
+
+
+@cache
+def _hashed_parts_of(cls: type[Request]) -> tuple[bytes, Sequence[tuple[str, str, Any]]]:
+    """Give how the hashed bytes of a request class begin: a list of its method and a map.
+
+    And what is in the map, in the order of its keys: name, key and default of each parameter.
+    """
+    parameters = sorted(parameters_of(cls), key=lambda parameter: parameter.alias)
+    return array_head(2) + pack(cls.method), [tuple(each) for each in parameters]
 
 
 def map_head(count: int) -> bytes:
@@ -85,31 +114,33 @@ def array_head(count: int) -> bytes:
 class HeaderCodec:
     """Encodes the headers of one stream's records; what is the same for all is encoded once."""
 
-    __slots__ = ("_counts", "_is_account", "_prefix")
+    __slots__ = ("_is_account", "_prefix", "_prefix_with_id", "_time", "_time_ms")
 
     def __init__(self, stream: StreamKey) -> None:
         self._is_account = stream.kind == ACCOUNT
         if self._is_account:
-            self._prefix, self._counts = _SEQ, (b"\x03", b"\x04")
+            self._prefix, self._prefix_with_id = b"\x03" + _SEQ, b"\x04" + _SEQ
         else:
-            self._prefix = pack("group") + pack(stream.key) + _SEQ
-            self._counts = (b"\x05", b"\x06")
+            group = pack("group") + pack(stream.key) + _SEQ
+            self._prefix, self._prefix_with_id = b"\x05" + group, b"\x06" + group
+        # All records of a batch have the same time.
+        self._time_ms, self._time = -1, b""
 
     def encode(self, seq: int, time_ms: int, user: str, kind: str, request_id: str) -> bytes:
         """Give a record's header."""
-        parts = [
-            self._counts[1 if request_id else 0],
-            self._prefix,
-            pack(seq),
-            _TIME,
-            pack(time_ms),
-        ]
-        if not self._is_account:
-            parts += (_USER, pack(user))
-        parts += (_KIND, pack(kind))
-        if request_id:
-            parts += (_ID, pack(request_id))
-        return b"".join(parts)
+        if time_ms != self._time_ms:
+            time = _TIME + pack(time_ms)
+            self._time_ms, self._time = time_ms, time if self._is_account else time + _USER
+        by = b"" if self._is_account else pack(user)
+        if not request_id:
+            return b"".join((self._prefix, pack(seq), self._time, by, _kind(kind)))
+        head, tail = self._prefix_with_id, pack(request_id)
+        return b"".join((head, pack(seq), self._time, by, _kind(kind), _ID, tail))
+
+
+@lru_cache(KINDS_MAX)
+def _kind(kind: str) -> bytes:
+    return _KIND + pack(kind)
 
 
 @cache
@@ -134,13 +165,13 @@ def encode_body(event: Event) -> bytes:
         for name, value in event.fields.items():
             unknown += (pack(name), pack(value))
         return b"".join(unknown)
-    parts = [b""]
+    count, entries = 0, b""
     for name, key, default in fields_of(event.__class__):  # type: ignore[arg-type]
         value = getattr(event, name)
-        if value != default:
-            parts += (key, pack(value))
-    parts[0] = bytes([len(parts) // 2])
-    return b"".join(parts)
+        if value is not default and value != default:
+            count += 1
+            entries += key + pack(value)
+    return _COUNTS[count] + entries
 
 
 def decode_entries(entries: bytes) -> dict[str, Any]:
@@ -167,7 +198,7 @@ def event_map(record: Record) -> bytes:
     header, body = record.header, record.body
     if body is None:
         return _masked(record, _ERASED, pack(record.user))
-    return _MAP_HEADS[header[0] + body[0]] + header[1:] + body[1:]
+    return b"".join((_MAP_HEADS[header[0] + body[0]], header[1:], body[1:]))
 
 
 def hidden_map(record: Record) -> bytes:

@@ -16,13 +16,12 @@ def deadline_ms(state: Group) -> int | None:
     """Give the time at which something is due, or None."""
     if state.dissolved:
         return None
-    times = [
-        links.deadline_ms(state),
-        admission.deadline_ms(state),
-        invitations.deadline_ms(state),
-        roles.deadline_ms(state),
-    ]
-    return min((time for time in times if time is not None), default=None)
+    earliest = None
+    for part in (links, admission, invitations, roles):
+        time_ms = part.deadline_ms(state)
+        if time_ms is not None and (earliest is None or time_ms < earliest):
+            earliest = time_ms
+    return earliest
 
 
 def due(state: Group, now_ms: int) -> Sequence[Event]:

@@ -61,7 +61,7 @@ class Edited(Event):
 
     def touch(self, fetched: Fetched, record: Record) -> None:
         """Put it among the message's edits."""
-        card = fetched.messages.get(self.message)
+        card = fetched.message(self.message)
         if card is not None:
             card.edits.append(record.seq)
 

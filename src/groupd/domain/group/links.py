@@ -321,6 +321,8 @@ def shown_links(state: Group) -> dict[str, Any]:
 
 def deadline_ms(state: Group) -> int | None:
     """Give the time at which the first of the links expires, or None."""
+    if not state.links:
+        return None
     times = [
         link.expires_at_ms
         for link in state.links.values()

@@ -67,6 +67,7 @@ class Joined(Event):
     kind = "joined"
     followed = True
     lets_in = True
+    moves = True
 
     via: str = fields.stored("via", "")
     """``created``, ``added``, ``invite``, ``approval``, ``search``, ``link`` or ``direct``."""
@@ -132,6 +133,7 @@ class Left(Event):
 
     kind = "left"
     followed = True
+    moves = True
 
     owned: bool = False
     """True where it was the owner: then the group has none until an heir accepts it."""

@@ -172,9 +172,7 @@ class Post(Command):
         mentions = accepted_mentions(self.mentions, state, context)
         if self.reply_to is not None:
             find_message(state, context, self.reply_to)
-        return [
-            Posted(text=self.text, card=self.card, reply_to=self.reply_to or 0, mentions=mentions)
-        ]
+        return [Posted(self.text, self.card, self.reply_to or 0, mentions)]
 
     def answer(self, receipt: Receipt, context: Context) -> dict[str, Any]:
         """Give the message's place and time."""
@@ -200,7 +198,7 @@ def find_card(state: Group, context: Context, seq: int) -> Card:
 
     What a member may not read does not exist for them.
     """
-    card = context.fetched.messages.get(seq)
+    card = context.fetched.message(seq)
     floor = state.members[context.caller.user].floor
     if card is None or card.kind not in MESSAGE_KINDS or seq < floor:
         raise Rejected("not_found", f"no message {seq}")

@@ -56,6 +56,8 @@ def _refuse_all_muted(state: Group, context: Context, request: Request) -> Rejec
 
 
 def _refuse_too_soon(state: Group, context: Context, request: Request) -> Rejected | None:
+    if not state.slow_mode_ms:
+        return None
     member = state.members.get(context.caller.user)
     if member is None or member.role is not Role.MEMBER or not member.spoke_ms:
         return None
@@ -91,6 +93,7 @@ class Kicked(Event):
 
     kind = "kicked"
     followed = True
+    moves = True
 
     member: str = fields.stored("user", "")
     message: str = fields.stored("text", "")
@@ -115,6 +118,7 @@ class Banned(Event):
 
     kind = "banned"
     followed = True
+    moves = True
 
     member: str = fields.stored("user", "")
     """Who is banned; also somebody who was no member."""

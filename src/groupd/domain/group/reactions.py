@@ -46,7 +46,7 @@ class Reacted(Event):
 
     def touch(self, fetched: Fetched, record: Record) -> None:
         """Put the member into the set."""
-        card = fetched.messages.get(self.message)
+        card = fetched.message(self.message)
         if card is not None:
             card.reactions[self.reaction] = card.reactions.get(self.reaction, 0) + 1
         mine = fetched.reactions.get((self.message, record.user))
@@ -71,7 +71,7 @@ class Unreacted(Event):
 
     def touch(self, fetched: Fetched, record: Record) -> None:
         """Take the member out of the set; an empty one is none."""
-        card = fetched.messages.get(self.message)
+        card = fetched.message(self.message)
         if card is not None:
             left = card.reactions.pop(self.reaction, 0) - 1
             if left > 0:

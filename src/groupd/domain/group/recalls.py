@@ -65,7 +65,7 @@ class Recalled(Event):
 
     def touch(self, fetched: Fetched, record: Record) -> None:
         """Leave nothing of the message but that it was there."""
-        card = fetched.messages.get(self.message)
+        card = fetched.message(self.message)
         if card is not None:
             card.recalled = record.seq
             card.edits.clear()

@@ -75,6 +75,7 @@ class RoleSet(Event):
     """A member has another role from now on."""
 
     kind = "role_set"
+    moves = True
 
     member: str = fields.stored("user", "")
     role: str = fields.stored("role", "member")
@@ -199,6 +200,7 @@ class Transferred(Event):
 
     kind = "transferred"
     followed = True
+    moves = True
 
     former: str = fields.stored("user", "")
     """Who owned it, and is an admin now; empty where nobody did."""

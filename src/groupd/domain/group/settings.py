@@ -23,6 +23,7 @@ class Created(Event):
 
     kind = "created"
     lets_in = True
+    moves = True
 
     name: str = ""
     picture: str = ""
