@@ -17,10 +17,10 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench bench-search replay proto lock clean
+.PHONY: help serve test check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 serve: $(READY) ## run a server on tcp://127.0.0.1:7400, its data under ./groupd-data
 	$(BIN)/groupd serve
@@ -40,8 +40,18 @@ format: $(READY_DEV) ## put the code into its one format
 bench: $(READY_DEV) ## measure the fan-out and print the table
 	$(BIN)/python -m bench
 
+bench-peers: $(READY_DEV) ## measure it beside other servers, in about a quarter of an hour
+	$(BIN)/python -m bench --peers --rounds 2 \
+		--json docs/bench/peers.jsonl --svg docs/bench/peers.svg
+
 bench-search: $(READY_DEV) ## measure search and nearby among 100,000 groups
 	$(BIN)/python -m bench.search
+
+bench-store: $(READY_DEV) ## measure the store: appends, history, restart
+	$(BIN)/python -m bench.store
+
+bench-work: $(READY_DEV) ## measure the work per post, stage by stage
+	$(BIN)/python -m bench.work
 
 replay: $(READY_DEV) ## play real conversations through a server and check every delivery
 	$(BIN)/python examples/replay.py

@@ -1,49 +1,43 @@
 """How the load speaks groupd's protocol. Pure: messages in, bytes out, and back.
 
 Posts are cut out of a mould: all of one poster's are equal but for a msgid, a text and an id, so
-making one is a few joins. All their texts have the same length, and begin with the post's number
-and the time at which it was sent.
+making one is a few joins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgpack
 
+from bench.text import TEXT_BYTES, text_of
 from groupd.client.ids import uuid7
 from groupd.wire import rpc
 
-TEXT_BYTES: Final = 100
 RESPONSE_HEAD: Final = 0x94
 """The first byte of an answer; a push begins with another one."""
 TAIL_BITS: Final = 74
 
-_NUMBER: Final = slice(0, 10)
-_SENT_NS: Final = slice(11, 31)
-_FILLING: Final = " the quick brown fox jumps over the lazy dog, and then once more".ljust(
-    TEXT_BYTES - _SENT_NS.stop, "."
-)[: TEXT_BYTES - _SENT_NS.stop].encode()
+
+def hello(token: str, *, events: bool = True) -> bytes:
+    """Encode the first request, for a connection with or without pushes."""
+    return rpc.encode_request(0, "hello", {"token": token, "client": "bench", "events": events})
 
 
-def hello(token: str) -> bytes:
-    """Encode the first request."""
-    return rpc.encode_request(0, "hello", {"token": token, "client": "bench"})
-
-
-def create(users: list[str]) -> bytes:
+def create(users: Sequence[str]) -> bytes:
     """Encode the founding of a group, with its members beside the founder."""
     return rpc.encode_request(1, "create", {"name": "bench", "members": users})
 
 
-def text_of(number: int, sent_ns: int) -> bytes:
-    """Write the text of a post."""
-    return b"%010d %020d%b" % (number, sent_ns, _FILLING)
+def join(group: str) -> bytes:
+    """Encode the joining of a group."""
+    return rpc.encode_request(2, "join", {"group": group})
 
 
-def read_text(text: str) -> tuple[int, int]:
-    """Give a post's number and the time at which it was sent."""
-    return int(text[_NUMBER]), int(text[_SENT_NS])
+def sync(cursors: Mapping[str, int]) -> bytes:
+    """Encode the question for what came after each group's seq."""
+    return rpc.encode_request(3, "sync", {"cursors": cursors})
 
 
 class PostMould:

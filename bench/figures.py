@@ -57,13 +57,30 @@ class Outcome:
     """From just before a post is sent to a silent member having read it."""
     acknowledgement: Latency | None = None
 
+    lost: int = 0
+    """Deliveries that never came, of a peer that promises no better."""
+
+    delivery_alone: Latency | None = None
+    """The same as ``delivery``, before the crowd did anything."""
+    caught_up_s: float = 0.0
+    """From the first reconnect until everybody of the crowd had read what they had missed."""
+    rss_peak_bytes: int = 0
+
     connections: int = 0
     rss_grown_bytes: int = 0
+    groups: int = 0
+    """Idle ones, with the memory that they took."""
+    groups_rss_grown_bytes: int = 0
 
     @property
     def deliveries_per_s(self) -> float | None:
         """Give the throughput."""
         return self.deliveries / self.seconds if self.deliveries else None
+
+    @property
+    def posts_per_s(self) -> float | None:
+        """Give how many posts were accepted."""
+        return self.posts / self.seconds if self.posts else None
 
     @property
     def cpu_us_per_delivery(self) -> float | None:
@@ -86,14 +103,26 @@ class Outcome:
         return self.load_cpu_s / self.seconds if self.seconds else None
 
     @property
+    def p99_ratio(self) -> float | None:
+        """Give how much longer the slowest hundredth took beside the crowd than without."""
+        if self.delivery is None or self.delivery_alone is None:
+            return None
+        return self.delivery.p99_us / self.delivery_alone.p99_us
+
+    @property
     def bytes_per_connection(self) -> float | None:
         """Give the server's memory for one idle connection, without the kernel's buffers."""
         return self.rss_grown_bytes / self.connections if self.connections else None
 
+    @property
+    def bytes_per_group(self) -> float | None:
+        """Give the server's memory for one idle group."""
+        return self.groups_rss_grown_bytes / self.groups if self.groups else None
+
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Outcome:
         """Rebuild it from ``attrs.asdict``."""
-        for name in ("delivery", "acknowledgement"):
+        for name in ("delivery", "acknowledgement", "delivery_alone"):
             if plain[name] is not None:
                 plain[name] = Latency(**plain[name])
         return cls(**plain)
@@ -101,10 +130,13 @@ class Outcome:
 
 DERIVED: Final = (
     "deliveries_per_s",
+    "posts_per_s",
     "cpu_us_per_delivery",
     "cpu_us_per_post",
     "server_share",
     "load_share",
+    "p99_ratio",
     "bytes_per_connection",
+    "bytes_per_group",
 )
 """The figures that are computed from the counts."""

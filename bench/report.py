@@ -3,93 +3,222 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
 from rich.table import Table
 
-from bench.figures import DERIVED, Latency
+from bench.figures import DERIVED, Latency, Outcome
 from bench.runner import Run
+from bench.scenarios import Scenario
+from bench.targets import GROUPD, Target
 
 SATURATED_SHARE: Final = 0.9
 """Of a core; above it the load generator may be what limits the throughput."""
 
+_MOST: Final = ("deliveries_per_s", "posts_per_s")
+"""Figures of which more is better."""
 
-def remark(run: Run) -> str:
+
+@attrs.frozen
+class Row:
+    """One scenario on one target, over all rounds: of each figure the best."""
+
+    scenario: Scenario
+    target: Target
+    figures: dict[str, float]
+    """By name; those that a scenario has not are missing. All, where a run was wrong."""
+    delivery: Latency | None
+    acknowledgement: Latency | None
+    lost: int
+    remark: str
+
+    @property
+    def p99_us(self) -> float | None:
+        """Give what the slowest hundredth of the deliveries took at least."""
+        return None if self.delivery is None else self.delivery.p99_us
+
+
+def remark(outcome: Outcome) -> str:
     """Say in a word or two how far a run can be trusted."""
-    if run.outcome.problems:
+    if outcome.problems:
         return "FAILED"
-    share = run.outcome.load_share
+    share = outcome.load_share
     if share is not None and share > SATURATED_SHARE:
         return "load saturated"
     return "ok"
 
 
-def table_of(runs: Sequence[Run]) -> Table:
-    """Lay the runs out as a table."""
-    table = Table(title="groupd fan-out", title_justify="left")
-    for heading in ("scenario", "store"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (
-        "deliveries/s",
-        "CPU µs /delivery",
-        "CPU µs /post",
-        "delivery ms p50 / p99 / p99.9",
-        "answer ms p50 / p99 / p99.9",
-        "server CPU",
-        "load CPU",
-        "kB /connection",
-    ):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+def rows_of(runs: Sequence[Run]) -> list[Row]:
+    """Put the rounds of each scenario and target together, in the order of the first."""
+    together: dict[tuple[str, Target], list[Run]] = {}
     for run in runs:
-        table.add_row(*row_of(run))
-    return table
+        together.setdefault((run.scenario.name, run.target), []).append(run)
+    order = list(dict.fromkeys(run.scenario.name for run in runs))
+    rows = [_row(rounds) for rounds in together.values()]
+    return sorted(rows, key=lambda row: order.index(row.scenario.name))
 
 
-def row_of(run: Run) -> tuple[str, ...]:
-    """Write the cells of a run; of a failed one, no figure is shown."""
-    outcome, scenario = run.outcome, run.scenario
-    title = f"{scenario.name}: {scenario.groups} x {scenario.members}"
-    if outcome.problems:
-        return (title, run.store, *[""] * 8, remark(run))
-    per_connection = outcome.bytes_per_connection
-    return (
-        title,
-        run.store,
-        _number(outcome.deliveries_per_s, "{:,.0f}"),
-        _number(outcome.cpu_us_per_delivery, "{:.2f}"),
-        _number(outcome.cpu_us_per_post, "{:.1f}"),
-        _latency(outcome.delivery),
-        _latency(outcome.acknowledgement),
-        _number(outcome.server_share, "{:.0%}"),
-        _number(outcome.load_share, "{:.0%}"),
-        _number(None if per_connection is None else per_connection / 1_000, "{:.1f}"),
-        remark(run),
+def _row(rounds: Sequence[Run]) -> Row:
+    scenario, target = rounds[0].scenario, rounds[0].target
+    outcomes = [run.outcome for run in rounds]
+    remarks = [remark(outcome) for outcome in outcomes]
+    if "FAILED" in remarks:
+        return Row(scenario, target, {}, None, None, 0, "FAILED")
+    figures: dict[str, float] = {}
+    for name in (*DERIVED, "caught_up_s", "rss_peak_bytes"):
+        values = [value for outcome in outcomes if (value := getattr(outcome, name))]
+        if values:
+            figures[name] = max(values) if name in _MOST else min(values)
+    return Row(
+        scenario,
+        target,
+        figures,
+        _best([outcome.delivery for outcome in outcomes]),
+        _best([outcome.acknowledgement for outcome in outcomes]),
+        max(outcome.lost for outcome in outcomes),
+        max(remarks, key=lambda one: one != "ok"),
     )
 
 
-def json_line(run: Run) -> str:
-    """Write all that is known of a run in one line."""
-    outcome = attrs.asdict(run.outcome)
-    derived = {name: getattr(run.outcome, name) for name in DERIVED}
-    line: dict[str, Any] = {
-        "scenario": attrs.asdict(run.scenario),
-        "store": run.store,
-        "remark": remark(run),
-        **outcome,
-        **derived,
-    }
-    return json.dumps(line)
+def _best(latencies: Sequence[Latency | None]) -> Latency | None:
+    known = [latency for latency in latencies if latency is not None]
+    if not known:
+        return None
+    return Latency(
+        min(latency.count for latency in known),
+        min(latency.p50_us for latency in known),
+        min(latency.p99_us for latency in known),
+        min(latency.p99_9_us for latency in known),
+    )
+
+
+# --- the table
+
+
+def table_of(runs: Sequence[Run], *, rounds: int = 1) -> Table:
+    """Lay the runs out as a table, each scenario's targets beside groupd in memory."""
+    table = Table(title="groupd fan-out", title_justify="left", caption_justify="left")
+    if rounds > 1:
+        table.caption = f"Of each figure the best of {rounds} rounds."
+    for heading in ("scenario", "server"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (
+        "deliveries/s",
+        "posts/s",
+        "CPU µs /delivery",
+        "CPU µs /post",
+        "groupd ÷ it",
+        "delivery ms p50 / p99 / p99.9",
+        "groupd ÷ it, p99",
+        "answer ms p50 / p99",
+        "server CPU",
+        "load CPU",
+    ):
+        table.add_column(heading, justify="right", min_width=22 if "p99.9" in heading else None)
+    table.add_column("further")
+    table.add_column("")
+    scenario = ""
+    rows = rows_of(runs)
+    for row in rows:
+        if scenario and scenario != row.scenario.name:
+            table.add_section()
+        scenario = row.scenario.name
+        table.add_row(*cells_of(row, rows))
+    return table
+
+
+def cells_of(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Write a row; of a failed one, no figure is shown."""
+    scenario = row.scenario
+    title = f"{scenario.name}: {scenario.groups} x {scenario.members}"
+    if row.remark == "FAILED":
+        return (title, row.target.title, *[""] * 11, row.remark)
+    figures, best = row.figures, groupd_row(scenario, rows)
+    return (
+        title,
+        row.target.title,
+        _number(figures.get("deliveries_per_s"), "{:,.0f}"),
+        _number(figures.get("posts_per_s"), "{:,.0f}"),
+        _number(figures.get("cpu_us_per_delivery"), "{:.2f}"),
+        _number(figures.get("cpu_us_per_post"), "{:.1f}"),
+        _ratio(row, best, lambda one: one.figures.get("cpu_us_per_delivery")),
+        _latency(row.delivery),
+        _ratio(row, best, lambda one: one.p99_us),
+        _latency(row.acknowledgement, tail=False),
+        _number(figures.get("server_share"), "{:.0%}"),
+        _number(figures.get("load_share"), "{:.0%}"),
+        _further(row),
+        row.remark,
+    )
+
+
+def groupd_row(scenario: Scenario, rows: Sequence[Row]) -> Row | None:
+    """Give what others are compared with: groupd in memory over plain TCP, in the same runs."""
+    for row in rows:
+        if row.scenario.name == scenario.name and row.target == Target(GROUPD, "memory"):
+            return row
+    return None
+
+
+def _ratio(row: Row, best: Row | None, figure: Callable[[Row], float | None]) -> str:
+    """Write groupd's share of a peer's figure; of another kind of groupd, how many times."""
+    if best is None or row.target == best.target:
+        return ""
+    mine, its = figure(best), figure(row)
+    if not mine or not its:
+        return ""
+    if row.target.peer is None:
+        return f"{its / mine:.2f} x memory"
+    return f"{mine / its:.2f}" if mine > its / 10 else f"{mine / its:.3f}"
+
+
+def _further(row: Row) -> str:
+    texts = (
+        ("bytes_per_connection", 1e-3, "{:.1f} kB/connection"),
+        ("bytes_per_group", 1e-3, "{:.1f} kB/group"),
+        ("p99_ratio", 1, "p99 {:.2f} times that without"),
+        ("caught_up_s", 1, "caught up in {:.1f} s"),
+        ("rss_peak_bytes", 1e-6, "peak {:.0f} MB"),
+    )
+    shown = [
+        form.format(row.figures[name] * factor)
+        for name, factor, form in texts
+        if name in row.figures
+    ]
+    if row.lost:
+        shown.append(f"{row.lost} deliveries lost")
+    return ", ".join(shown)
 
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else form.format(value)
 
 
-def _latency(latency: Latency | None) -> str:
+def _latency(latency: Latency | None, *, tail: bool = True) -> str:
     if latency is None:
         return ""
-    points = (latency.p50_us, latency.p99_us, latency.p99_9_us)
+    points = [latency.p50_us, latency.p99_us, *([latency.p99_9_us] if tail else [])]
     return " / ".join(f"{point / 1_000:.2f}" for point in points)
+
+
+# --- lines of JSON
+
+
+def json_line(run: Run, *, machine: str, date: str) -> str:
+    """Write all that is known of a run in one line."""
+    line: dict[str, Any] = {
+        "scenario": attrs.asdict(run.scenario),
+        "server": run.target.name,
+        "store": run.target.store,
+        "tls": run.target.tls,
+        "version": run.target.version,
+        "round": run.round,
+        "machine": machine,
+        "date": date,
+        "remark": remark(run.outcome),
+        **attrs.asdict(run.outcome),
+        **{name: getattr(run.outcome, name) for name in DERIVED},
+    }
+    return json.dumps(line, ensure_ascii=False)

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 START_MAX_S: Final = 20
 STOP_MAX_S: Final = 30
@@ -34,6 +38,8 @@ class RunningServer:
     pid: int
     port: int
     data: Path
+    certificate: Path | None
+    """Its own, where it speaks TLS."""
 
 
 def cores() -> tuple[int | None, int | None]:
@@ -57,37 +63,80 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def rss_bytes(pid: int) -> int:
-    """Give the memory of a process that is resident."""
+def cpu_s_of(pids: Sequence[int]) -> float:
+    """Add up the CPU time of processes so far."""
+    return sum(map(cpu_s, pids))
+
+
+def rss_bytes(pid: int, field: str = "VmRSS") -> int:
+    """Give the memory of a process that is resident; ``VmHWM`` is the most that ever was."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1_024
     raise BenchError(f"process {pid} has no memory; it has ended")
 
 
+def reset_peak_rss(pid: int) -> None:
+    """Let the most resident memory that ever was be that of now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 @contextmanager
-def running_server(*, memory: bool, core: int | None) -> Iterator[RunningServer]:
-    """Run a server on a fresh data directory; stop it, and remove that, at the end.
+def running_server(
+    directory: Path, *, memory: bool, core: int | None, tls: bool = False
+) -> Iterator[RunningServer]:
+    """Run a server with its files in a directory; stop it at the end.
 
     Raises BenchError where it does not start or does not stop by itself.
     """
     if not Path("/proc/self/stat").exists():
         raise BenchError("the server's CPU time is read from /proc, which this system has not")
-    with tempfile.TemporaryDirectory(prefix="groupd-bench-") as directory:
-        data = Path(directory) / "data"
-        log = Path(directory) / "log"
-        command = [sys.executable, "-c", _SERVE, "serve", "--listen", "tcp://127.0.0.1:0"]
-        command += ["--no-rate-limits", "--log-level", "info", "--data", str(data)]
-        command += ["--memory"] if memory else []
-        with _process(command, log) as process:
-            # Before it has threads, so that they inherit it.
-            pin(process.pid, core)
-            yield RunningServer(process.pid, _port(process, log), data)
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_MAX_S)
-            if process.returncode != 0:
-                raise BenchError(f"the server ended with {process.returncode}: {_end(log)}")
+    data, log = directory / "data", directory / "log"
+    certificate = None
+    command = [sys.executable, "-c", _SERVE, "serve"]
+    command += ["--listen", f"{'tls' if tls else 'tcp'}://127.0.0.1:0"]
+    if tls:
+        certificate, key = make_certificate(directory)
+        command += ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    command += ["--no-rate-limits", "--log-level", "info", "--data", str(data)]
+    command += ["--memory"] if memory else []
+    with _process(command, log) as process:
+        # Before it has threads, so that they inherit it.
+        pin(process.pid, core)
+        yield RunningServer(process.pid, _port(process, log), data, certificate)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_MAX_S)
+        if process.returncode != 0:
+            raise BenchError(f"the server ended with {process.returncode}: {_end(log)}")
+
+
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """Make a certificate for localhost that signs itself, and its key."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    secret = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        secret.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate, key
 
 
 @contextmanager

@@ -1,0 +1,121 @@
+"""The loop of the load: many sockets, one epoll, and as little as can be for each read.
+
+Sockets block: one that is readable gives what it has, and posts are far smaller than what a
+socket takes.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Final
+
+from bench.members import READ_BYTES, Failed, Reader
+
+TICK_S: Final = 0.05
+"""How long a round waits for something to read at most."""
+QUIET_S: Final = 0.3
+"""Silence after which everything that was under way has arrived."""
+SETTLE_MAX_S: Final = 20.0
+ROUNDS_PER_TIDYING: Final = 64
+CROWD_SLICE: Final = 32
+"""How many connections of a crowd are read before the others are looked at again."""
+
+Pace = Callable[[], float]
+"""Does what is due, and says how many seconds there are until it must be called again."""
+
+
+def at_ease() -> float:
+    """Do nothing: the pace of those who only read."""
+    return TICK_S
+
+
+class Connections:
+    """Connections to one port, and what reads each of them."""
+
+    def __init__(self, port: int, stack: ExitStack, *, tls: ssl.SSLContext | None = None) -> None:
+        self.buffer = bytearray(READ_BYTES)
+        """For all readers: nothing is kept in it."""
+        self._port = port
+        self._stack = stack
+        self._tls = tls
+        self._connected: dict[int, Reader] = {}
+        self._readers: dict[int, Callable[[], None]] = {}
+        """What to call for a descriptor: bound methods, looked up once and not for each read."""
+        self._epoll = stack.enter_context(select.epoll())
+        self._tidyings: list[Callable[[], None]] = []
+
+    def crowd(self) -> Connections:
+        """Give connections that are read a slice at a time, so that these need not wait long."""
+        crowd = Connections(self._port, self._stack, tls=self._tls)
+        crowd.buffer = self.buffer
+        self._readers[crowd._epoll.fileno()] = crowd._slice
+        self._epoll.register(crowd._epoll.fileno(), select.EPOLLIN)
+        return crowd
+
+    def open(self) -> socket.socket:
+        """Connect; the socket is closed with all the others, or by ``drop``."""
+        sock = socket.create_connection(("127.0.0.1", self._port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            sock = self._tls.wrap_socket(sock, server_hostname="localhost")
+        self._stack.callback(sock.close)
+        return sock
+
+    def add(self, reader: Reader) -> None:
+        """Read a connection from now on, in place of who has read it."""
+        descriptor = reader.sock.fileno()
+        if descriptor not in self._readers:
+            # Told once of what came, the kernel does not have to look again whether it was read.
+            # TLS gives a record at a time, however much there is, so it has to be told again.
+            once = select.EPOLLET if self._tls is None else 0
+            self._epoll.register(descriptor, select.EPOLLIN | once)
+        self._connected[descriptor] = reader
+        self._readers[descriptor] = reader.read
+
+    def drop(self, reader: Reader) -> None:
+        """Close a connection that is being read."""
+        descriptor = reader.sock.fileno()
+        self._epoll.unregister(descriptor)
+        del self._readers[descriptor], self._connected[descriptor]
+        reader.sock.close()
+
+    def tidy_by(self, tidying: Callable[[], None]) -> None:
+        """Have something done every so many rounds."""
+        self._tidyings.append(tidying)
+
+    def serve(
+        self, deadline_s: float, pace: Pace = at_ease, until: Callable[[], bool] | None = None
+    ) -> None:
+        """Read whatever comes until the deadline, or until something holds."""
+        poll, readers = self._epoll.poll, self._readers
+        rounds = 0
+        while time.monotonic() < deadline_s and not (until and until()):
+            for descriptor, _events in poll(pace()):
+                readers[descriptor]()
+            rounds += 1
+            if rounds % ROUNDS_PER_TIDYING == 0:
+                for tidying in self._tidyings:
+                    tidying()
+
+    def settle(self, readers: Iterable[Reader] = ()) -> None:
+        """Drop what entering still causes, until nothing comes any more; then have these read."""
+        deadline = time.monotonic() + SETTLE_MAX_S
+        while ready := self._epoll.poll(QUIET_S):
+            if time.monotonic() > deadline:
+                raise Failed("the server does not come to rest")
+            for descriptor, _events in ready:
+                if descriptor in self._connected:
+                    self._connected[descriptor].spill()
+                else:
+                    self._readers[descriptor]()
+        for reader in readers:
+            self.add(reader)
+
+    def _slice(self) -> None:
+        for descriptor, _events in self._epoll.poll(0, CROWD_SLICE):
+            self._readers[descriptor]()
