@@ -52,6 +52,10 @@ class Metered:
     def try_send(self, data: bytes) -> int:
         return self._link.try_send(data)
 
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        return self.try_send
+
     async def send_all(self, data: bytes) -> None:
         self.sending_bytes = len(data)
         await self._link.send_all(data)

@@ -20,7 +20,7 @@ import trio
 
 from groupd.config import Limits
 from groupd.domain.base import Audience, StreamKey
-from groupd.engine.peer import Peer, lagged_frame
+from groupd.engine.peer import Peer, lagged_frame, push_all
 
 User = tuple[str, str]
 """Tenant and user."""
@@ -242,9 +242,7 @@ class Outlet:
     def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
         stream = self.stream
         if not publication.moves and not publication.masked:
-            chunk = b"".join(publication.frames)
-            for peer in peers:
-                peer.push(stream, chunk)
+            push_all(peers, stream, b"".join(publication.frames))
             return
         moved = set(self._moved(publication))
         chunks = [publication.chunk(view) for view in Audience]

@@ -75,7 +75,7 @@ class Session:
         self.link = link
         self.open_requests = 0
         self.peer = Peer(
-            try_send=link.try_send,
+            try_send=link.send,
             wake=self._start_writer,
             broken=self._hang_up,
             head_of=services.hub.outlets.reached,

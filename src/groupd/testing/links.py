@@ -110,6 +110,11 @@ class FakeLink:
             pipe.change()
         return len(taken)
 
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        """Give ``try_send``. See ``Link``."""
+        return self.try_send
+
     async def send_all(self, data: bytes) -> None:
         """Send everything. See ``Link``."""
         await trio.lowlevel.checkpoint()
