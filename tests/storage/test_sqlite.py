@@ -138,6 +138,11 @@ def test_a_setting_that_does_not_take_is_noticed(
 # --- what is on the disk
 
 
+def test_no_plan_depends_on_values_so_that_no_query_is_prepared_twice(store: SqliteStore) -> None:
+    connection = store._file._connection
+    assert connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
+
+
 def test_a_commit_is_on_the_disk_without_closing(tmp_path: Path, store: SqliteStore) -> None:
     do(store, append(HALL, 3))
     copy = tmp_path / "copy"
@@ -186,6 +191,35 @@ def test_a_busy_store_wipes_what_was_erased(
     monkeypatch.setattr(sqlite_file, "WAL_PAGES_MAX", 1)
     do(store, append(YARD, 1))
     assert body not in files_of(tmp_path)
+
+
+def test_the_write_ahead_log_is_cut_only_where_something_was_erased(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    def size() -> int:
+        return (tmp_path / f"{FILE_NAME}-wal").stat().st_size
+
+    do(store, append(HALL, 9))
+    grown = size()
+    store.checkpoint()
+    assert size() == grown, "it is written over, which is cheaper than to let it grow again"
+    do(store, append(HALL, 1, after=9, erase=[2]))
+    store.checkpoint()
+    assert size() == 0
+
+
+def test_what_was_erased_before_a_crash_is_wiped_after_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    body = sample_records(HALL, 3)[1].body
+    assert body is not None
+    do(store, append(HALL, 3))
+    do(store, append(HALL, 1, after=3, erase=[2]))
+    store._file.abandon()
+    assert body in files_of(tmp_path)
+    again = SqliteStore.open(tmp_path, new_id=lambda: "two")
+    again.checkpoint()
+    assert body not in files_of(tmp_path)
+    again.close()
 
 
 def test_an_iterator_left_open_does_not_hurt_a_commit(

@@ -18,6 +18,7 @@ from groupd.domain.projection import (
     Found,
     Mention,
     Near,
+    PutCard,
     React,
     Recall,
     Reply,
@@ -36,6 +37,7 @@ from tests.storage.strategies import (
     REFS,
     USERS,
     Draft,
+    DraftAppend,
     resolve,
     rounds,
 )
@@ -157,6 +159,20 @@ def test_sqlite_answers_what_memory_answers(rounds: Sequence[Sequence[Draft]]) -
         assert kept[question] == answer, f"{question}, after opening again"
 
 
+def test_a_ref_that_another_append_had_for_a_moment_is_still_its_holders() -> None:
+    hall, yard = GROUPS[0], GROUPS[1]
+    moment = DraftAppend(hall, 0, (), [PutCard({"ref": "a"}), PutCard({"ref": None})], None, ())
+    keeper = DraftAppend(yard, 0, (), [PutCard({"ref": "a"})], None, ())
+    with tempfile.TemporaryDirectory() as directory:
+        sqlite = SqliteStore.open(Path(directory), new_id=lambda: "one")
+        for store in (MemoryStore("one"), sqlite):
+            play([[(keeper, moment)]], store)
+            card = store.group_of_ref("", "a")
+            assert card is not None
+            assert card.group == yard.key
+        sqlite.close()
+
+
 @given(rounds)
 @settings(deadline=None, max_examples=60)
 def test_a_rebuilt_index_is_the_live_one(rounds: Sequence[Sequence[Draft]]) -> None:
@@ -219,3 +235,24 @@ def test_a_round_comes_to_the_same_as_its_writes_one_by_one(
         alone = [type(one_by_one.commit([write])[0]) for write in writes]
         assert outcomes == alone
     assert everything(in_rounds) == everything(one_by_one)
+
+
+@given(rounds)
+@settings(deadline=None, max_examples=100)
+def test_a_round_on_disk_comes_to_the_same_as_its_writes_one_by_one(
+    rounds: Sequence[Sequence[Draft]],
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        memory = MemoryStore("one")
+        sqlite = SqliteStore.open(Path(directory), new_id=lambda: "one")
+        for drafts in rounds:
+            writes, alone = [], []
+            for draft in drafts:
+                # Each as of the writes before it, so that a stream may have several in a round.
+                writes.append(resolve(draft, memory))
+                alone.append(type(memory.commit([writes[-1]])[0]))
+            assert [type(outcome) for outcome in sqlite.commit(writes)] == alone
+        expected, answers = everything(memory), everything(sqlite)
+        sqlite.close()
+    for question, answer in expected.items():
+        assert answers[question] == answer, question

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from groupd.domain.base import GROUP, Card, Record, StreamKey
+from groupd.domain.base import GROUP, Audience, Card, Record, StreamKey
 from groupd.domain.projection import (
     Change,
     Found,
@@ -28,7 +28,7 @@ from groupd.storage.index import StoredCard, taken_ref
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.memory_reads import MemoryReads
 from groupd.storage.memory_stream import MemoryStream
-from groupd.storage.paging import NO_RECORDS, fitting
+from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     AdvanceCursor,
     Append,
@@ -36,12 +36,14 @@ from groupd.storage.port import (
     Followed,
     Head,
     Outcome,
+    Page,
     PutPosition,
     PutSnapshot,
     Slice,
     Snapshot,
     Write,
 )
+from groupd.wire import codec
 
 
 @attrs.define(eq=False)
@@ -178,6 +180,33 @@ class MemoryStore:
         newest_first = reversed(found.records[max(floor - 1, end - limit, 0) : max(end, 0)])
         records = fitting(newest_first, max_bytes)[::-1]
         return Slice(records, more=end - len(records) >= floor)
+
+    def page(
+        self,
+        stream: StreamKey,
+        *,
+        low: int,
+        high: int,
+        newest: bool,
+        limit: int,
+        max_bytes: int,
+        view: Audience,
+    ) -> Page:
+        """Give events of a range, the first or the newest ones."""
+        self._check_open()
+        found = self._streams.get(stream)
+        if found is None:
+            return NO_EVENTS
+        low, high = max(low, 1), min(high, len(found.records))
+        if low > high:
+            return NO_EVENTS
+        if newest:
+            newest_first = reversed(found.records[max(low - 1, high - limit) : high])
+            records = fitting(newest_first, max_bytes)[::-1]
+        else:
+            records = fitting(found.records[low - 1 : min(high, low - 1 + limit)], max_bytes)
+        shown = [codec.shown_map(record, view) for record in records]
+        return Page(shown, more=len(shown) < high - low + 1)
 
     def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
         """Give those of the records that exist, in rising order."""

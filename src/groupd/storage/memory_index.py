@@ -206,7 +206,8 @@ class MemoryIndex:
         if before.claim is not None and self.holders.get((stream.tenant, before.claim)) == stream:
             del self.holders[stream.tenant, before.claim]
         if after.claim is not None:
-            self.holders[stream.tenant, after.claim] = stream
+            # Another may have it still where an append wants it for a moment only.
+            self.holders.setdefault((stream.tenant, after.claim), stream)
         self.owned_by.get((stream.tenant, before.owner), set()).discard(stream)
         self.owned_by.setdefault((stream.tenant, after.owner), set()).add(stream)
 

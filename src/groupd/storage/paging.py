@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from groupd.domain.base import Record
-from groupd.storage.port import Slice
+from groupd.storage.port import Page, Slice
 
 NO_RECORDS: Final = Slice((), more=False)
+NO_EVENTS: Final = Page((), more=False)
 
 
 def fitting(records: Iterable[Record], max_bytes: int | None) -> Sequence[Record]:

@@ -5,7 +5,8 @@ were waiting) in one transaction, and answers reads between rounds. ``storage/lo
 async front on it, with a writer thread for real files and without one for memory and simulation.
 So the logic of a round can be driven step by step by a test.
 
-Records are opaque here except for the columns that reads need. The index (memberships, cards,
+Records are opaque here except for the columns that reads need, and for ``page``, which splices
+the stored bytes to events as ``wire/codec.py`` says. The index (memberships, cards,
 mentions, cursors) is written in the same transaction as the records it is made from.
 """
 
@@ -16,7 +17,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from groupd.domain.base import Card, Record, StreamKey
+from groupd.domain.base import Audience, Card, Record, StreamKey
 from groupd.domain.projection import (
     Change,
     Found,
@@ -72,8 +73,9 @@ class AppendAll:
     appends: Sequence[Append]
 
     def __attrs_post_init__(self) -> None:
-        streams = {append.stream for append in self.appends}
-        assert len(streams) == len(self.appends), streams
+        if len(self.appends) > 1:
+            streams = {append.stream for append in self.appends}
+            assert len(streams) == len(self.appends), streams
 
 
 @attrs.frozen
@@ -139,6 +141,17 @@ class Slice:
     """A piece of a stream's log. ``more`` says that the direction asked for has further records."""
 
     records: Sequence[Record]
+    more: bool
+
+
+@attrs.frozen
+class Page:
+    """Events as a reader sees them, each encoded, in rising order.
+
+    ``more`` says that the range asked for has further ones.
+    """
+
+    events: Sequence[bytes]
     more: bool
 
 
@@ -215,6 +228,24 @@ class Store(Protocol):
         """Give up to ``limit`` records with ``floor <= seq < before``, the newest.
 
         They are in rising order.
+        """
+        ...
+
+    def page(
+        self,
+        stream: StreamKey,
+        *,
+        low: int,
+        high: int,
+        newest: bool,
+        limit: int,
+        max_bytes: int,
+        view: Audience,
+    ) -> Page:
+        """Give up to ``limit`` events with ``low <= seq <= high``, the first or the newest ones.
+
+        As many as fit into ``max_bytes`` (of headers and bodies), and at least one. Each is what
+        ``codec.shown_map`` gives of its record and ``view``, but no record is built for it.
         """
         ...
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from groupd.domain.base import GROUP, Card, Record, StreamKey
+from groupd.domain.base import GROUP, Audience, Card, Record, StreamKey
 from groupd.domain.projection import (
     Change,
     Found,
@@ -24,19 +24,14 @@ from groupd.domain.projection import (
     Profile,
     Statistics,
 )
-from groupd.errors import LogConflict, LogCorrupt, LogUnavailable
-from groupd.storage.index import taken_ref
-from groupd.storage.paging import NO_RECORDS, fitting
+from groupd.errors import LogCorrupt, LogUnavailable
+from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     FORMAT,
-    AdvanceCursor,
-    Append,
-    AppendAll,
     Followed,
     Head,
     Outcome,
-    PutPosition,
-    PutSnapshot,
+    Page,
     Slice,
     Snapshot,
     Write,
@@ -48,28 +43,11 @@ from groupd.storage.sqlite_messages import SqliteMessages
 from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
 from groupd.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, TABLES
 from groupd.storage.sqlite_search import SqliteSearch
+from groupd.storage.sqlite_writer import SqliteWriter
 
 FILE_NAME: Final = "groupd.sqlite3"
 
 _STREAM: Final = "select id, head from streams where kind = ? and tenant = ? and key = ?"
-_FOUND: Final = """
-    insert into streams (head, n, time_ms, chain, deadline_ms, kind, tenant, key)
-    values (?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADVANCE: Final = """
-    update streams set head = ?, n = ?, time_ms = ?, chain = ?, deadline_ms = ? where id = ?"""
-_PUT_DEADLINE: Final = "update streams set deadline_ms = ? where id = ?"
-_PUT_SNAPSHOT: Final = """
-    insert into snapshots (stream, seq, version, state) values (?, ?, ?, ?)
-    on conflict (stream) do update set
-        seq = excluded.seq, version = excluded.version, state = excluded.state"""
-_DROP_SNAPSHOT: Final = "delete from snapshots where stream = ? and seq >= ?"
-_PUT_CURSOR: Final = """
-    insert into cursors (stream, user, seq) values (?, ?, ?)
-    on conflict (stream, user) do update set seq = excluded.seq where excluded.seq > seq"""
-_PUT_POSITION: Final = """
-    insert into positions (name, position) values (?, ?)
-    on conflict (name) do update set position = excluded.position"""
-
 _HEAD: Final = """
     select head, n, time_ms, chain, deadline_ms from streams
     where kind = ? and tenant = ? and key = ?"""
@@ -104,6 +82,7 @@ class SqliteStore:
         self._file = file
         self._records = SqliteRecords(file)
         self._index = SqliteIndex(file)
+        self._writer = SqliteWriter(file, self._records, self._index)
         self._groups = SqliteGroups(file)
         self._messages = SqliteMessages(file)
         self._search = SqliteSearch(file)
@@ -191,60 +170,12 @@ class SqliteStore:
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Make a round durable in one transaction."""
         try:
-            return self._file.transact(lambda: [self._write(write) for write in writes])
-        except LogUnavailable as error:
-            return [LogUnavailable(*error.args) for _write in writes]
-
-    def _write(self, write: Write) -> Outcome:
-        match write:
-            case AppendAll():
-                return self._append_all(write.appends)
-            case PutPosition():
-                self._file.execute(_PUT_POSITION, (write.name, write.position))
-                return None
-            case PutSnapshot() | AdvanceCursor():
-                row = self._file.row(_STREAM, write.stream)
-                if row is None:
-                    return LogConflict(f"there is no stream {write.stream}")
-                if isinstance(write, PutSnapshot):
-                    bindings = (row[0], write.seq, write.version, write.state)
-                    self._file.execute(_PUT_SNAPSHOT, bindings)
-                else:
-                    self._file.execute(_PUT_CURSOR, (row[0], write.user, write.seq))
-                return None
-
-    def _append_all(self, appends: Sequence[Append]) -> Outcome:
-        stream_ids = []
-        for append in appends:
-            row = self._file.row(_STREAM, append.stream)
-            stream_id, head = row if row is not None else (None, 0)
-            if head != append.after_seq:
-                return LogConflict(f"{append.stream} is at {head}, not at {append.after_seq}")
-            stream_ids.append(stream_id)
-        ref = taken_ref(appends, self._index.card, self._index.holder)
-        if ref is not None:
-            return LogConflict(f"another group has the ref {ref!r}")
-        for append, stream_id in zip(appends, stream_ids, strict=True):
-            self._append(append, stream_id)
-        return None
-
-    def _append(self, append: Append, stream_id: int | None) -> None:
-        if append.records:
-            last = append.records[-1]
-            head = (last.seq, last.n, last.time_ms, last.chain, append.deadline_ms)
-            if stream_id is None:
-                self._file.execute(_FOUND, (*head, *append.stream))
-                stream_id = self._file.last_row_id()
-            else:
-                self._file.execute(_ADVANCE, (*head, stream_id))
-            self._records.put(stream_id, append.records)
-        else:
-            assert stream_id is not None
-            self._file.execute(_PUT_DEADLINE, (append.deadline_ms, stream_id))
-        self._index.append(stream_id, append)
-        if append.erase:
-            self._file.execute(_DROP_SNAPSHOT, (stream_id, min(append.erase)))
-            self._records.erase(stream_id, append.erase)
+            return self._file.transact(lambda: self._writer.write(writes))
+        except BaseException as error:
+            self._writer.forget()
+            if isinstance(error, LogUnavailable):
+                return [LogUnavailable(*error.args) for _write in writes]
+            raise
 
     # --- streams
 
@@ -277,6 +208,28 @@ class SqliteStore:
         records = fitting(newest_first, max_bytes)[::-1]
         first = records[0].seq if records else min(before, head + 1)
         return Slice(records, more=first > max(floor, 1))
+
+    def page(
+        self,
+        stream: StreamKey,
+        *,
+        low: int,
+        high: int,
+        newest: bool,
+        limit: int,
+        max_bytes: int,
+        view: Audience,
+    ) -> Page:
+        """Give events of a range, the first or the newest ones."""
+        row = self._file.row(_STREAM, stream)
+        if row is None:
+            return NO_EVENTS
+        stream_id, head = row
+        low, high = max(low, 1), min(high, head)
+        if low > high:
+            return NO_EVENTS
+        events = self._records.page(stream_id, low, high, limit, newest, max_bytes, view)
+        return Page(events, more=len(events) < high - low + 1)
 
     def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
         """Give those of the records that exist, in rising order."""

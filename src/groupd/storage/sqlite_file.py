@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -53,7 +54,8 @@ class SqliteFile:
         self._vfs = vfs
         self._refusal: LogError | None = None
         self._wal_pages = 0
-        self._wipe = False
+        # A process that was killed may have left what was erased in the write-ahead log.
+        self._wipe = True
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         try:
             self._connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
@@ -93,6 +95,10 @@ class SqliteFile:
         """Apply the settings; each answer is checked. Writes to a file that is new."""
         for name, value, expected in _SETTINGS:
             self._set(name, value, expected)
+        # Else a query of a table with a partial index is prepared anew whenever it is executed,
+        # since the best plan might depend on the values: a join of four rows took ten times as
+        # long. No plan here shall depend on values.
+        self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._connection.set_wal_hook(self._note_wal_pages)
 
     def _set(self, name: str, value: str | int, expected: str | int) -> None:
@@ -175,7 +181,9 @@ class SqliteFile:
             self._rollback()
             raise
         if self._wal_pages >= WAL_PAGES_MAX:
-            self._checkpoint_after_commit()
+            # Where that fails, what was committed is durable where it is; the next one tries again.
+            with suppress(LogUnavailable):
+                self.checkpoint()
         return result
 
     def execute(self, sql: str, bindings: Sequence[Any] = ()) -> None:
@@ -209,26 +217,16 @@ class SqliteFile:
     # --- checkpoints and the end
 
     def checkpoint(self) -> None:
-        """Move all of the write-ahead log into the file, and cut it to nothing.
+        """Move all of the write-ahead log into the file; what was erased is in neither then.
+
+        The log is cut to nothing only for that: to write over its blocks is cheaper than to grow
+        it again, which costs each fsync a change of the file's size.
 
         Raises LogUnavailable where the disk is full or a query is still under way; nothing is
         lost by that.
         """
         self._check_usable()
-        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self._wipe = False
-
-    def _checkpoint_after_commit(self) -> None:
-        # The log's file is mostly kept: writing over its blocks is cheaper than growing it again.
-        try:
-            if self._wipe:
-                self.checkpoint()
-            else:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
-        except LogUnavailable:
-            pass  # What was committed is durable where it is; the next commit tries again.
-
-    def _checkpoint(self, mode: int) -> None:
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._wipe else apsw.SQLITE_CHECKPOINT_RESTART
         try:
             self._connection.wal_checkpoint(mode=mode)
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
@@ -236,11 +234,13 @@ class SqliteFile:
         except apsw.Error as error:
             raise self._break(error) from error
         self._wal_pages = 0
+        self._wipe = False
 
     def close(self) -> None:
         """Checkpoint, and let go of the file whatever comes of it."""
         try:
             if self._refusal is None:
+                self.wipe()
                 self.checkpoint()
         except LogUnavailable:
             pass  # The write-ahead log stays, and the next opening reads it.

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 
 from groupd.domain.base import ACCOUNT, StreamKey
-from groupd.domain.projection import Change, Chat, Spoke
+from groupd.domain.projection import Change, Chat
 from groupd.storage.fold import AccountFold, GroupFold
 from groupd.storage.index import EMPTY_CARD, StoredCard
 from groupd.storage.port import Append
@@ -142,16 +142,16 @@ class SqliteIndex:
 
     def append(self, stream_id: int, append: Append) -> None:
         """Write what an append changes."""
-        changes = append.changes
-        if len(changes) == 1 and type(changes[0]) is Spoke:
-            # Nearly every append: a few posts of one member.
-            self._file.execute(_PUT_SPOKE, (stream_id, changes[0].user, changes[0].seq))
-        elif changes:
-            self.apply(stream_id, append.stream, changes)
+        if append.changes:
+            self.apply(stream_id, append.stream, append.changes)
         if append.erase:
             bindings = [(stream_id, seq) for seq in append.erase]
             for sql in _ERASE:
                 self._file.execute_many(sql, bindings)
+
+    def put_spoke(self, rows: Sequence[Row]) -> None:
+        """Write who spoke last where: the number of the stream, the user, and the seq."""
+        self._file.execute_many(_PUT_SPOKE, rows)
 
     def apply(self, stream_id: int, stream: StreamKey, changes: Iterable[Change]) -> None:
         """Write changes of one stream, in their order."""

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from groupd.domain.base import Record
+from groupd.domain.base import Audience, Record
 from groupd.storage.sqlite_file import Row, SqliteFile
+from groupd.wire import codec
 
 COLUMNS: Final = (
     "r.seq, r.time_ms, r.kind, r.user, r.request_id, r.audience, r.n, r.forget, r.followed, "
@@ -15,6 +16,7 @@ COLUMNS: Final = (
 )
 """Of ``records r``, in the order of ``Record``."""
 
+# In the order of ``Record``, behind the stream.
 _PUT_RECORD: Final = """
     insert into records (
         stream, seq, time_ms, kind, user, request_id, audience, n, forget, followed,
@@ -27,6 +29,10 @@ _READ: Final = f"""
 _READ_BACK: Final = f"""
     select {COLUMNS} from records r where r.stream = ? and r.seq < ? and r.seq >= ?
     order by r.seq desc limit ?"""
+_PAGE: Final = """
+    select seq, header, body, audience from records where stream = ? and seq between ? and ?
+    order by seq {} limit ?"""
+_FIRST, _NEWEST = _PAGE.format("asc"), _PAGE.format("desc")
 _PICK: Final = f"""
     select {COLUMNS} from records r
     where r.stream = ? and r.seq in (select value from json_each(?)) order by r.seq"""
@@ -39,36 +45,15 @@ def record_of(row: Row) -> Record:
     return Record(*values)
 
 
-def _bindings(stream_id: int, record: Record) -> Row:
-    return (
-        stream_id,
-        record.seq,
-        record.time_ms,
-        record.kind,
-        record.user,
-        record.request_id,
-        record.audience,
-        record.n,
-        record.forget,
-        record.followed,
-        record.header,
-        record.salt,
-        record.request_hash,
-        record.body,
-        record.inner,
-        record.chain,
-    )
-
-
 class SqliteRecords:
     """Reads and writes the table of records. Streams go by their numbers."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    def put(self, stream_id: int, records: Iterable[Record]) -> None:
-        """Write new records."""
-        self._file.execute_many(_PUT_RECORD, [_bindings(stream_id, record) for record in records])
+    def put(self, rows: Sequence[Row]) -> None:
+        """Write new records. A row is the number of the stream, and then the record."""
+        self._file.execute_many(_PUT_RECORD, rows)
 
     def erase(self, stream_id: int, seqs: Iterable[int]) -> None:
         """Take body, salt and request hash from records."""
@@ -82,6 +67,35 @@ class SqliteRecords:
     def read_back(self, stream_id: int, before: int, floor: int, limit: int) -> Iterator[Record]:
         """Give records before a seq, the newest first."""
         return map(record_of, self._file.rows(_READ_BACK, (stream_id, before, floor, limit)))
+
+    def page(
+        self,
+        stream_id: int,
+        low: int,
+        high: int,
+        limit: int,
+        newest: bool,
+        max_bytes: int,
+        view: Audience,
+    ) -> Sequence[bytes]:
+        """Give events of a range as a reader sees them, in rising order."""
+        rows = self._file.rows(_NEWEST if newest else _FIRST, (stream_id, low, high, limit))
+        events: list[bytes] = []
+        masked: dict[int, int] = {}
+        size = 0
+        for seq, header, body, audience in rows:
+            size += len(header) + len(body or b"")
+            if size > max_bytes and events:
+                break
+            if body is None or audience > view:
+                masked[seq] = len(events)
+                events.append(b"")
+            else:
+                # As ``codec.event_map`` does; a record for each would double the cost.
+                events.append(codec.map_head(header[0] + body[0]) + header[1:] + body[1:])
+        for record in self.pick(stream_id, list(masked)) if masked else ():
+            events[masked[record.seq]] = codec.shown_map(record, view)
+        return events[::-1] if newest else events
 
     def pick(self, stream_id: int, seqs: Sequence[int]) -> Iterator[Record]:
         """Give those of the records that exist, in rising order."""

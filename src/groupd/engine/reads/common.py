@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from groupd.domain.base import Audience, Identity, Record, StreamKey
+from groupd.domain.base import Identity, StreamKey
 from groupd.domain.group.state import not_a_member
 from groupd.domain.projection import Membership
 from groupd.engine.directory import Directory
 from groupd.engine.peer import Peer
 from groupd.errors import Rejected
-from groupd.storage.port import Slice, Store
+from groupd.storage.port import Page, Store
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
 
@@ -30,40 +30,13 @@ def standing(store: Store, stream: StreamKey, caller: Identity) -> Membership:
     return place
 
 
-def forward(
-    store: Store,
-    stream: StreamKey,
-    place: Membership,
-    after: int,
-    limit: int,
-    max_bytes: int,
-) -> Slice:
-    """Read on from a seq, not below what the member may read."""
-    return store.read(stream, max(after, place.floor - 1), limit, max_bytes)
-
-
-def upto(piece: Slice, head: int) -> tuple[Sequence[Record], bool]:
-    """Cut what is not published yet."""
-    records = [record for record in piece.records if record.seq <= head]
-    last = records[-1].seq if records else head
-    return records, last < head and (piece.more or len(records) < len(piece.records))
-
-
-def page(
-    records: Sequence[Record],
-    view: Audience,
-    *,
-    head: int,
-    floor: int,
-    more: bool,
-    group: str | None = None,
-) -> bytes:
+def page_of(page: Page, *, head: int, floor: int, group: str | None = None) -> bytes:
     """Encode a page of a log; with its ``group`` where several come in one answer."""
     entries = [] if group is None else [("group", codec.pack(group))]
     entries += [
-        ("events", codec.encode_array([codec.shown_map(record, view) for record in records])),
+        ("events", codec.encode_array(page.events)),
         ("head", codec.pack(head)),
         ("floor", codec.pack(floor)),
-        ("more", codec.pack(more)),
+        ("more", codec.pack(page.more)),
     ]
     return codec.encode_map(entries)

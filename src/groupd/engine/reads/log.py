@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from groupd.config import CONTENT
-from groupd.domain.base import GROUP, Identity, Record, StreamKey
+from groupd.domain.base import GROUP, Identity, StreamKey
 from groupd.domain.group.board import Announcements
 from groupd.domain.queries import History, Sync
 from groupd.engine.directory import Directory
 from groupd.engine.listing import view_of
 from groupd.engine.peer import Peer
-from groupd.engine.reads.common import Result, forward, page, standing, upto
-from groupd.storage.port import Store
+from groupd.engine.reads.common import Result, page_of, standing
+from groupd.storage.port import Page, Store
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
 
@@ -27,14 +25,21 @@ async def history(
     def read(store: Store) -> bytes:
         place = standing(store, stream, caller)
         head = place.head if published is None else min(place.head, published)
+        low, high = place.floor, head
         if query.after is not None:
-            piece = forward(store, stream, place, query.after, query.limit, max_bytes)
-            records, more = upto(piece, head)
-        else:
-            before = head + 1 if query.before is None else min(query.before, head + 1)
-            piece = store.read_back(stream, before, query.limit, place.floor, max_bytes)
-            records, more = piece.records, piece.more
-        return page(records, view_of(place.role), head=head, floor=place.floor, more=more)
+            low = max(low, query.after + 1)
+        elif query.before is not None:
+            high = min(high, query.before - 1)
+        page = store.page(
+            stream,
+            low=low,
+            high=high,
+            newest=query.after is None,
+            limit=query.limit,
+            max_bytes=max_bytes,
+            view=view_of(place.role),
+        )
+        return page_of(page, head=head, floor=place.floor)
 
     return Encoded(await directory.shared.log.read(read))
 
@@ -60,15 +65,18 @@ async def sync(
             if place is None:
                 continue
             head = place.head if known is None else min(place.head, known)
-            records: Sequence[Record] = ()
-            more = cursor < head
-            if left > 0 and more:
-                limit = CONTENT.sync_page_max
-                piece = forward(store, key, place, cursor, limit, left)
-                records, more = upto(piece, head)
-            shown = page(
-                records, view_of(place.role), head=head, floor=place.floor, more=more, group=group
-            )
+            page = Page((), more=cursor < head)
+            if left > 0 and page.more:
+                page = store.page(
+                    key,
+                    low=max(place.floor, cursor + 1),
+                    high=head,
+                    newest=False,
+                    limit=CONTENT.sync_page_max,
+                    max_bytes=left,
+                    view=view_of(place.role),
+                )
+            shown = page_of(page, head=head, floor=place.floor, group=group)
             left -= len(shown)
             pages.append(shown)
         return codec.encode_map([("groups", codec.encode_array(pages))])

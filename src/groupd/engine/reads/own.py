@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from groupd.domain.account.chats import MarkUnread
-from groupd.domain.base import GROUP, Identity, StreamKey
+from groupd.domain.base import GROUP, Audience, Identity, StreamKey
 from groupd.domain.fields import INT_MAX, refuse
 from groupd.domain.group.state import not_a_member
 from groupd.domain.projection import Membership, Numbers
@@ -23,7 +23,7 @@ from groupd.engine.listing import (
 )
 from groupd.engine.mail import Entry
 from groupd.engine.peer import Peer, signal_frame
-from groupd.engine.reads.common import Result, standing, upto
+from groupd.engine.reads.common import Result, standing
 from groupd.engine.waiting import Waiter
 from groupd.errors import Rejected
 from groupd.storage.port import AdvanceCursor, Store
@@ -152,15 +152,20 @@ async def account_history(
         head = 0 if end is None else end.seq
         if published is not None:
             head = min(head, published)
-        piece = store.read(
-            stream, query.after, query.limit, directory.shared.rules.limits.page_max_bytes
+        page = store.page(
+            stream,
+            low=query.after + 1,
+            high=head,
+            newest=False,
+            limit=query.limit,
+            max_bytes=directory.shared.rules.limits.page_max_bytes,
+            view=Audience.ADMINS,  # Their own account hides nothing from its user.
         )
-        records, more = upto(piece, head)
         return codec.encode_map(
             [
-                ("events", codec.encode_array([codec.event_map(record) for record in records])),
+                ("events", codec.encode_array(page.events)),
                 ("head", codec.pack(head)),
-                ("more", codec.pack(more)),
+                ("more", codec.pack(page.more)),
             ]
         )
 
