@@ -18,7 +18,7 @@ from groupd.domain.group.messages import Post, Posted
 from groupd.domain.group.moderation import Mute, MuteAll, SlowMode
 from groupd.domain.group.reactions import React, Unreact
 from groupd.domain.group.recalls import Recall
-from groupd.domain.projection import EVERYBODY, Mention, Reply, Spoke
+from groupd.domain.projection import EVERYBODY, Mention, Reply
 from groupd.errors import Rejected
 from tests.domain.bench import Table, World, outcome
 
@@ -83,7 +83,6 @@ def test_a_reply_is_noted_with_the_message_that_it_answers(table: Table) -> None
     table.act("adam", Post(text="ho", reply_to=seq, mentions=["mia"]))
     record = table.book.records[-1]
     assert list(table.book.event().project(record)) == [
-        Spoke("adam", record.seq),
         Mention(("mia",), record.seq),
         Reply(seq, record.seq),
     ]
@@ -208,7 +207,6 @@ def test_mentions_are_kept_once_each_in_their_order(table: Table) -> None:
     assert event == Posted(text="hi", mentions=("olga", "adam"))
     record = table.book.records[-1]
     assert list(event.project(record)) == [
-        Spoke("mia", record.seq),
         Mention(("olga", "adam"), record.seq),
     ]
 
@@ -219,7 +217,7 @@ def test_mentions_of_strangers_are_dropped(table: Table) -> None:
     table.act("mia", Post(text="hi", mentions=["sam"]))
     assert table.book.event() == Posted(text="hi")
     record = table.book.records[-1]
-    assert table.book.event().project(record) == (Spoke("mia", record.seq),)
+    assert table.book.event().project(record) == ()
 
 
 def test_only_admins_mention_all(table: Table) -> None:

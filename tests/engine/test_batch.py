@@ -13,9 +13,9 @@ from groupd.domain.group.edits import Edit
 from groupd.domain.group.membership import Join
 from groupd.domain.group.messages import Post
 from groupd.domain.group.recalls import Recall
-from groupd.domain.projection import Holdings
+from groupd.domain.projection import Holdings, Mention, Spoke
 from groupd.engine.batch import Batch
-from groupd.engine.ledger import Ledger
+from groupd.engine.ledger import Ledger, project
 from groupd.engine.mail import Entry
 from groupd.engine.waiting import Waiter
 from groupd.errors import Rejected
@@ -118,3 +118,25 @@ async def test_of_new_messages_only_the_latest_are_known_and_those_that_were_ask
 async def test_only_what_reactors_look_at_rouses_them(desk: Desk) -> None:
     assert not desk.serve(entry("olga", Post("hi"))).is_followed
     assert desk.serve(entry("bob", Join())).is_followed
+
+
+async def test_of_all_that_a_member_said_the_index_hears_of_the_last(desk: Desk) -> None:
+    head = desk.ledger.state.seq
+    batch = desk.serve(
+        entry("bob", Join()),
+        entry("olga", Post("one")),
+        entry("bob", Post("two")),
+        entry("olga", Post("three", mentions=("bob",))),
+    )
+    (append,) = batch.appends()
+    assert list(append.changes)[-3:] == [
+        Mention(("bob",), head + 4),
+        Spoke("olga", head + 4),
+        Spoke("bob", head + 3),
+    ]
+    one_by_one = [change for record in append.records for change in project(append.stream, record)]
+    assert [change for change in one_by_one if type(change) is Spoke] == [
+        Spoke("olga", head + 2),
+        Spoke("bob", head + 3),
+        Spoke("olga", head + 4),
+    ]

@@ -392,6 +392,8 @@ def agree(hub: Hub, store: MemoryStore, group: str) -> None:
     actor = hub._directory._actors.get(stream)
     if actor is not None:
         fetched = actor._ledger.fetched
+        for seq in list(fetched.recent):
+            fetched.message(seq)
         stored = store.messages(stream, list(fetched.messages))
         assert {seq: attrs.evolve(card, replies=0) for seq, card in fetched.messages.items()} == {
             seq: attrs.evolve(card, replies=0) for seq, card in stored.items()

@@ -367,7 +367,7 @@ class Event:
     stream_kind: ClassVar[str] = GROUP
     audience: ClassVar[Audience] = Audience.MEMBERS
     countable: ClassVar[bool] = False
-    """True where it counts as an unread message."""
+    """True where it counts as an unread message, and its user has spoken (``Spoke``)."""
     followed: ClassVar[bool] = False
     """True where reactors look at it."""
     lets_in: ClassVar[bool] = False
@@ -445,3 +445,10 @@ class Record(NamedTuple):
     """SHA-256 over salt, request hash and body; outlives them."""
     chain: bytes
     """SHA-256 over the chain before, the header with its private part, and ``inner``."""
+
+
+def receipt_of(record: Record, event: Event) -> Receipt:
+    """Give what is remembered of the request that caused this."""
+    # Made as a plain tuple is: in half the time of a named one.
+    made = (record.request_hash, record.seq, record.time_ms, event.receipt_value())
+    return tuple.__new__(Receipt, made)

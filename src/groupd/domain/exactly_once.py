@@ -45,7 +45,7 @@ class RequestMemory:
         Raises Rejected ``conflict {id_reused}`` for other content under the same id, and
         ``stale_id`` for an id that is too old, or too far ahead, to be told from a duplicate.
         """
-        receipt = self.receipts.get(_key(user, request_id))
+        receipt = self.receipts.get((user, request_id.lower()))
         if receipt is not None:
             # An erased record has lost its hash, and with it the means to tell the contents apart.
             if receipt.request_hash not in (request_hash, b""):
@@ -56,8 +56,10 @@ class RequestMemory:
                 )
             return receipt
         time_ms = request_id_ms(request_id)
-        forgotten_ms = max(self.forgotten_ms, self.forgotten.get(user, 0))
-        oldest_ms = max(forgotten_ms, now_ms - limits.ids_window_ms) + 1
+        oldest_ms = now_ms - limits.ids_window_ms + 1
+        for forgotten_ms in (self.forgotten_ms, self.forgotten.get(user, 0)):
+            if forgotten_ms >= oldest_ms:
+                oldest_ms = forgotten_ms + 1
         if not oldest_ms <= time_ms <= now_ms + limits.ids_ahead_ms:
             raise Rejected(
                 "stale_id",
@@ -85,7 +87,8 @@ class RequestMemory:
 
     def remember(self, user: str, request_id: str, receipt: Receipt) -> None:
         """Keep the receipt of a request's first event; further events change nothing."""
-        self.receipts.setdefault(_key(user, request_id), receipt)
+        # A UUID is the same in either case, and what a client keeps it in may change the case.
+        self.receipts.setdefault((user, request_id.lower()), receipt)
 
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
@@ -134,8 +137,3 @@ class RequestMemory:
         forgotten_ms, forgotten, rows = plain
         receipts = OrderedDict(((row[0], row[1]), Receipt(*row[2:])) for row in rows)
         return cls(receipts, OrderedDict((user, ms) for user, ms in forgotten), forgotten_ms)
-
-
-def _key(user: str, request_id: str) -> tuple[str, str]:
-    # A UUID is the same in either case, and what a client keeps it in may change the case.
-    return user, request_id.lower()

@@ -243,7 +243,7 @@ def request_id_ms(value: Any) -> int:
 
 def embedded_ms(request_id: str) -> int:
     """Give the time in a request id that was checked before."""
-    return int.from_bytes(bytes.fromhex(request_id[:8] + request_id[9:13]))
+    return int(request_id[:8] + request_id[9:13], 16)
 
 
 # --- fields

@@ -18,10 +18,10 @@ from groupd.domain.base import (
     Context,
     Decision,
     Event,
-    Receipt,
     Record,
     Request,
     Rule,
+    receipt_of,
 )
 from groupd.domain.exactly_once import RequestMemory
 
@@ -48,11 +48,7 @@ class Stream:
         if record.forget:
             self.memory.forget(record.forget)
         if record.request_id:
-            self.memory.remember(
-                record.user,
-                record.request_id,
-                Receipt(record.request_hash, record.seq, record.time_ms, event.receipt_value()),
-            )
+            self.memory.remember(record.user, record.request_id, receipt_of(record, event))
         event.apply(self, record)
 
     @staticmethod

@@ -25,6 +25,7 @@ from groupd.domain.base import (
     Record,
     StreamKey,
     Unchanged,
+    receipt_of,
 )
 from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
@@ -141,7 +142,7 @@ class Batch:
                 continue
             record = self._write(item, caller.user, request_id, request_hash)
             if first is None:
-                first = Receipt(request_hash, record.seq, record.time_ms, item.receipt_value())
+                first = receipt_of(record, item)
         assert first is not None, "a decision of no event is Unchanged"
         return request.answer(first, context)
 
@@ -149,7 +150,8 @@ class Batch:
         record = self._record(self.ledger, event, user, request_id, request_hash)
         self.records.append(record)
         self.events.append(event)
-        self.size_bytes += len(record.header) + len(record.body or b"")
+        assert record.body is not None, "only the store erases"
+        self.size_bytes += len(record.header) + len(record.body)
         return record
 
     def _found(self, founding: Founding, user: str, request_id: str, request_hash: bytes) -> None:
@@ -166,14 +168,9 @@ class Batch:
     ) -> Record:
         if event.followed:
             self.is_followed = True
+        salt = self._draw(codec.SALT_BYTES)
         return ledger.write(
-            event,
-            user=user,
-            request_id=request_id,
-            request_hash=request_hash,
-            salt=self._draw(codec.SALT_BYTES),
-            now_ms=self.now_ms,
-            limits=self._limits,
+            event, user, request_id, request_hash, salt, now_ms=self.now_ms, limits=self._limits
         )
 
     # --- what comes of it
@@ -203,14 +200,13 @@ def _append(
 def _changes(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:
     """Give what a batch changes in the index; of all that one member said, only the last."""
     changes: list[Change] = []
-    spoke: dict[str, Spoke] = {}
+    spoke: dict[str, int] = {}
     for record, event in zip(records, events, strict=True):
-        for change in event.project(record):
-            if type(change) is Spoke:
-                spoke[change.user] = change
-            else:
-                changes.append(change)
-    return [*changes, *spoke.values()]
+        if event.countable:
+            spoke[record.user] = record.seq
+        changes += event.project(record)
+    changes += [Spoke(user, seq) for user, seq in spoke.items()]
+    return changes
 
 
 def publication_of(

@@ -11,7 +11,7 @@ import attrs
 from groupd.config import Limits
 from groupd.domain.base import Event, Fetched, Needs, Person, Record, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
-from groupd.domain.projection import Change
+from groupd.domain.projection import Change, Spoke
 from groupd.domain.stream import Stream
 from groupd.storage.port import Store
 from groupd.wire import codec
@@ -44,11 +44,11 @@ class Ledger:
     def write(
         self,
         event: Event,
-        *,
         user: str,
         request_id: str,
         request_hash: bytes,
         salt: bytes,
+        *,
         now_ms: int,
         limits: Limits,
     ) -> Record:
@@ -161,4 +161,6 @@ def _distinct(needed: Iterable[Sequence[T]]) -> tuple[T, ...]:
 
 def project(stream: StreamKey, record: Record) -> Sequence[Change]:
     """Say what a stored record changes in the index; for rebuilding it."""
-    return codec.decode_event(EVENTS[stream.kind], record).project(record)
+    event = codec.decode_event(EVENTS[stream.kind], record)
+    changes = event.project(record)
+    return [*changes, Spoke(record.user, record.seq)] if event.countable else changes

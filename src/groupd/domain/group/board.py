@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -26,7 +25,6 @@ from groupd.domain.group.messages import find_message
 from groupd.domain.group.moderation import MUTED
 from groupd.domain.group.parts import Announcement, Pin
 from groupd.domain.group.state import Group
-from groupd.domain.projection import Change, Spoke
 from groupd.errors import Rejected
 
 ANNOUNCEMENTS_KEPT: Final = 100
@@ -52,10 +50,6 @@ class Announced(Event):
             state.announcements.append(state.announcement.seq)
             del state.announcements[:-ANNOUNCEMENTS_KEPT]
         state.announcement = Announcement(record.seq, record.user, record.time_ms)
-
-    def project(self, record: Record) -> Sequence[Change]:
-        """Count it as a message of its author."""
-        return (Spoke(record.user, record.seq),)
 
 
 @attrs.frozen

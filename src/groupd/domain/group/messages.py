@@ -31,7 +31,7 @@ from groupd.domain.base import (
 from groupd.domain.cards import check_card
 from groupd.domain.group.moderation import SLOW_MODE, SPEAKING
 from groupd.domain.group.state import ALIVE, Group
-from groupd.domain.projection import EVERYBODY, Change, Mention, Reply, Spoke
+from groupd.domain.projection import EVERYBODY, Change, Mention, Reply
 from groupd.errors import Rejected
 
 MESSAGE_KINDS: Final = ("posted", "announced")
@@ -60,11 +60,10 @@ class Posted(Event):
             member.spoke_ms = record.time_ms
 
     def project(self, record: Record) -> Sequence[Change]:
-        """Note who spoke, who is mentioned, and what it replies to."""
-        spoke = Spoke(record.user, record.seq)
+        """Note who is mentioned, and what it replies to."""
         if not self.mentions and not self.reply_to:
-            return (spoke,)
-        changes: list[Change] = [spoke]
+            return ()
+        changes: list[Change] = []
         if self.mentions:
             users = (EVERYBODY,) if isinstance(self.mentions, str) else self.mentions
             changes.append(Mention(users, record.seq))
