@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.config import CONTENT, PLANS, AuthConfig, Config, Limits, Plan
+from groupd.config import CONTENT, PLANS, AuthConfig, Config, Limits, Plan, TlsConfig
 from groupd.config_file import load_config
 from groupd.errors import ConfigError
 
@@ -41,7 +41,7 @@ def test_nothing_said_means_the_defaults() -> None:
 def test_a_file_may_set_everything(file: Path) -> None:
     file.write_text(
         f"""
-        listen = ["tcp://127.0.0.1:7400", "unix:///run/groupd.sock"]
+        listen = ["tcp://127.0.0.1:7400", "tls://0.0.0.0:7443", "unix:///run/groupd.sock"]
         data = "/var/lib/groupd"
         memory = true
         categories = ["food", "美食"]
@@ -49,16 +49,20 @@ def test_a_file_may_set_everything(file: Path) -> None:
         secret = "{SECRET}"
         public_keys = ["keys.json"]
         leeway_s = 5
+        [tls]
+        certificate = "cert.pem"
+        key = "key.pem"
         [limits]
         frame_max_bytes = 100_000
         """
     )
     assert load_config(file, {}, {}) == Config(
-        listen=("tcp://127.0.0.1:7400", "unix:///run/groupd.sock"),
+        listen=("tcp://127.0.0.1:7400", "tls://0.0.0.0:7443", "unix:///run/groupd.sock"),
         data="/var/lib/groupd",
         memory=True,
         categories=("food", "美食"),
         auth=AuthConfig(secret=SECRET, public_keys=("keys.json",), leeway_s=5),
+        tls=TlsConfig(certificate="cert.pem", key="key.pem"),
         limits=Limits(frame_max_bytes=100_000),
     )
 
@@ -221,6 +225,38 @@ def test_a_file_that_is_no_toml_is_named(file: Path, tmp_path: Path) -> None:
         load_config(tmp_path, {}, {})
 
 
+# --- TLS
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            'listen = ["TLS://0.0.0.0:7443"]',
+            "configuration: expected certificate and key, since listen has TLS://0.0.0.0:7443; "
+            "name the two PEM files here, or with --tls-cert and --tls-key @ $.tls",
+        ),
+        (
+            '[tls]\ncertificate = "cert.pem"',
+            "groupd.toml: expected the file that belongs to certificate @ $.tls.key",
+        ),
+        (
+            '[tls]\nkey = "key.pem"',
+            "groupd.toml: expected the file that belongs to key @ $.tls.certificate",
+        ),
+        ("[tls]\nkey = 5\ncertificate = 'x'", "groupd.toml: expected str @ $.tls.key, got 5"),
+    ],
+)
+def test_tls_needs_a_certificate_and_its_key(file: Path, text: str, complaint: str) -> None:
+    assert wrong(file, text) == [complaint]
+
+
+def test_the_environment_may_name_the_certificate(file: Path) -> None:
+    file.write_text('listen = ["tls://0.0.0.0:7443"]')
+    environ = {"GROUPD_TLS__CERTIFICATE": "cert.pem", "GROUPD_TLS__KEY": "key.pem"}
+    assert load_config(file, environ, {}).tls == TlsConfig(certificate="cert.pem", key="key.pem")
+
+
 # --- the limits themselves
 
 
@@ -279,11 +315,12 @@ def test_what_one_setting_needs_of_another_is_said(file: Path) -> None:
         ("listen = []", "expected at least one URL, such as tcp://127.0.0.1:7400 @ $.listen"),
         (
             'listen = ["udp://x:1"]',
-            "expected tcp://HOST:PORT or unix:///PATH, got 'udp://x:1' @ $.listen",
+            "expected tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, got 'udp://x:1' @ $.listen",
         ),
         (
             'listen = ["tcp://127.0.0.1:99999"]',
-            "expected tcp://HOST:PORT or unix:///PATH, got 'tcp://127.0.0.1:99999' @ $.listen",
+            "expected tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, "
+            "got 'tcp://127.0.0.1:99999' @ $.listen",
         ),
         ('log_level = "loud"', "expected one of debug, info, warning, error @ $.log_level"),
     ],

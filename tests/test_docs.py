@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.config import REQUEST_COST_MAX, AuthConfig, Config, Limits, Plan
+from groupd.config import REQUEST_COST_MAX, AuthConfig, Config, Limits, Plan, TlsConfig
 from groupd.domain.catalog import REQUESTS
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "limits", "plans")
+TABLES = ("auth", "tls", "limits", "plans")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -36,7 +36,7 @@ def _settings() -> dict[str, Any]:
         for field in attrs.fields(Config)
         if field.name not in TABLES
     }
-    for values in (AuthConfig(), Plan(), Limits()):
+    for values in (AuthConfig(), TlsConfig(), Plan(), Limits()):
         found |= attrs.asdict(values)
     return found
 

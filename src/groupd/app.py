@@ -12,10 +12,12 @@ import os
 import resource
 import secrets
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +29,7 @@ from groupd import client
 from groupd.auth import TokenVerifier, issue_token
 from groupd.client.connection import Connection
 from groupd.client.limits import ClientLimits
-from groupd.config import Config
+from groupd.config import Config, is_tls
 from groupd.domain.base import Identity, Request
 from groupd.domain.fields import clean_user
 from groupd.domain.links import LinkKeys
@@ -37,14 +39,16 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
 from groupd.errors import ConfigError, Disconnected
+from groupd.server.certificates import client_context, server_context
 from groupd.server.link import (
     Listener,
     close_listener,
-    connect_link,
+    connect_socket,
     listener_url,
     open_listeners,
 )
 from groupd.server.listener import Server
+from groupd.server.tls import connect_link
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
@@ -74,17 +78,16 @@ class SystemRandomness:
     """The machine's randomness, drawn a page at a time: a system call costs more than the bytes."""
 
     def __init__(self) -> None:
-        self._page = b""
-        self._used = 0
+        self._pieces: dict[int, list[bytes]] = {}
 
     def token_bytes(self, count: int) -> bytes:
         """Give ``count`` bytes that nobody can guess, and nobody gets again."""
-        end = self._used + count
-        if end > len(self._page):
-            self._page, self._used, end = os.urandom(max(count, RANDOM_PAGE_BYTES)), 0, count
-        drawn = self._page[self._used : end]
-        self._used = end
-        return drawn
+        pieces = self._pieces.get(count)
+        if not pieces:
+            page = os.urandom(max(count, RANDOM_PAGE_BYTES // count * count))
+            pieces = [page[start : start + count] for start in range(0, len(page), count)]
+            self._pieces[count] = pieces
+        return pieces.pop()
 
 
 def system_ports() -> Ports:
@@ -196,13 +199,22 @@ async def connect(
     url: str,
     *,
     token: client.Token,
+    tls: ssl.SSLContext | None = None,
     events: bool = True,
     reconnect: bool = True,
     name: str = client.CLIENT_NAME,
     limits: client.ClientLimits | None = None,
 ) -> AsyncIterator[client.Client]:
-    """Connect to a groupd server; see ``groupd.client.connect`` for the options and the errors."""
-    ports = client.Ports(clock=SystemClock(), randomness=SystemRandomness(), dial=connect_link)
+    """Connect to a groupd server; see ``groupd.client.connect`` for the options and the errors.
+
+    ``tls`` says whom to trust where the URL is ``tls://``; without it, the system's authorities.
+    These take a moment to read and some memory: many clients in one program had better share a
+    context. A server that is not trusted ends the client with a ConfigError.
+    """
+    if tls is None and is_tls(url):
+        tls = client_context()
+    dial = partial(connect_link, tls=tls)
+    ports = client.Ports(clock=SystemClock(), randomness=SystemRandomness(), dial=dial)
     async with client.connect(
         url,
         token=token,
@@ -215,14 +227,15 @@ async def connect(
         yield connected
 
 
-async def expect_server(url: str) -> None:
+async def expect_server(url: str, tls: ssl.SSLContext | None = None) -> None:
     """Return if somebody listens at a URL; raises Disconnected where nobody does.
 
     The SDK waits for its server. A person at a terminal wants to hear that it is not there.
     """
     try:
-        link = await connect_link(url)
-    except trio.BrokenResourceError:
+        with trio.fail_after(ClientLimits().dial_timeout_ms / 1_000):
+            link = await connect_link(url, tls)
+    except (trio.BrokenResourceError, trio.TooSlowError):
         raise Disconnected(f"{url}: nobody answers there; is the server running?") from None
     await link.aclose()
 
@@ -266,6 +279,7 @@ async def serve(
     ``announce`` is called once, when connections are accepted. A second signal ends it at once.
     Raises ConfigError, or LogUnavailable where another server has the data directory.
     """
+    tls = server_context(config.tls) if any(map(is_tls, config.listen)) else None
     config = _within_descriptors(config)
     collect_garbage_rarely()
     data = Path(config.data)
@@ -284,7 +298,7 @@ async def serve(
             open_hidden_nursery() as nursery,
         ):
             server = Server(hub, config, verify=verifier.verify, nursery=nursery)
-            running = _listen(server, config, nursery, made_secret=made_secret)
+            running = _listen(server, config, nursery, tls=tls, made_secret=made_secret)
             nursery.start_soon(server.run)
             ending = trio.Event() if stop is None else stop
             if handle_signals:
@@ -299,20 +313,30 @@ async def serve(
     log.info("stopped")
 
 
-def _listen(server: Server, config: Config, nursery: trio.Nursery, *, made_secret: bool) -> Running:
+def _listen(
+    server: Server,
+    config: Config,
+    nursery: trio.Nursery,
+    *,
+    tls: ssl.SSLContext | None,
+    made_secret: bool,
+) -> Running:
     backlog = config.limits.accept_backlog
     socket_url = f"unix://{(Path(config.data) / SOCKET_FILE).resolve()}"
     with ExitStack() as undo:
         operator = open_listeners(socket_url, backlog)
         undo.callback(_close_all, operator)
-        listeners: list[Listener] = []
-        undo.callback(_close_all, listeners)
+        opened: list[tuple[list[Listener], ssl.SSLContext | None]] = []
         for url in config.listen:
-            listeners += open_listeners(url, backlog)
+            listeners = open_listeners(url, backlog)
+            undo.callback(_close_all, listeners)
+            opened.append((listeners, tls if is_tls(url) else None))
         undo.pop_all()
-    nursery.start_soon(lambda: server.listen(operator, is_operator=True))
-    nursery.start_soon(server.listen, listeners)
-    urls = [listener_url(listener) for listener in listeners]
+    nursery.start_soon(partial(server.listen, operator, is_operator=True))
+    urls: list[str] = []
+    for listeners, context in opened:
+        nursery.start_soon(partial(server.listen, listeners, tls=context))
+        urls += (listener_url(listener, tls=context is not None) for listener in listeners)
     return Running(urls, config, made_secret)
 
 
@@ -404,7 +428,7 @@ async def ask_server(config: Config) -> AsyncIterator[RunningServer | None]:
     link = None
     if path.exists():
         with suppress(trio.BrokenResourceError):
-            link = await connect_link(f"unix://{path}")
+            link = await connect_socket(f"unix://{path}")
     if link is None:
         yield None
         return

@@ -263,10 +263,31 @@ class AuthConfig:
             raise ConfigError("audience: expected a name, such as groupd")
 
 
+@attrs.frozen
+class TlsConfig:
+    """What the server shows to clients that connect to a ``tls://`` URL of ``listen``."""
+
+    certificate: str | None = None
+    """Path of a PEM file: the server's certificate, then those between it and an authority."""
+    key: str | None = None
+    """Path of a PEM file: the certificate's private key, without a passphrase."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.certificate is None and self.key is not None:
+            raise ConfigError("certificate: expected the file that belongs to key")
+        if self.key is None and self.certificate is not None:
+            raise ConfigError("key: expected the file that belongs to certificate")
+
+
+def is_tls(url: str) -> bool:
+    """Say whether what goes over a URL is protected."""
+    return url.partition("://")[0].lower() == "tls"
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        if parts.scheme == "tcp":
+        if parts.scheme in ("tcp", "tls"):
             return bool(parts.hostname) and parts.port is not None
     except ValueError:  # A port that is none.
         return False
@@ -282,7 +303,7 @@ class Config:
     """Everything that a groupd process can be told."""
 
     listen: tuple[str, ...] = ("tcp://127.0.0.1:7400",)
-    """``tcp://HOST:PORT`` or ``unix:///PATH``."""
+    """``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix:///PATH``."""
     data: str = "groupd-data"
     memory: bool = False
     rate_limits: bool = True
@@ -297,6 +318,7 @@ class Config:
     admin, then to the oldest member, one after the other until one accepts."""
     log_level: str = "info"
     auth: AuthConfig = attrs.field(factory=AuthConfig)
+    tls: TlsConfig = attrs.field(factory=TlsConfig)
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = PLANS
 
@@ -305,7 +327,15 @@ class Config:
             raise ConfigError("listen: expected at least one URL, such as tcp://127.0.0.1:7400")
         for url in self.listen:
             if not _is_address(url):
-                raise ConfigError(f"listen: expected tcp://HOST:PORT or unix:///PATH, got {url!r}")
+                raise ConfigError(
+                    "listen: expected tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, "
+                    f"got {url!r}"
+                )
+            if is_tls(url) and self.tls.certificate is None:
+                raise ConfigError(
+                    f"tls: expected certificate and key, since listen has {url}; "
+                    "name the two PEM files here, or with --tls-cert and --tls-key"
+                )
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
         if self.default_plan not in self.plans:

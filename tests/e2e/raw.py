@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -12,7 +13,8 @@ import trio
 
 from groupd.client.ids import uuid7
 from groupd.errors import Rejected
-from groupd.server.link import Link, LinkBroken, connect_link
+from groupd.server.link import Link, LinkBroken
+from groupd.server.tls import connect_link
 
 Map: TypeAlias = dict[str, Any]
 Push: TypeAlias = tuple[str, Map]
@@ -177,9 +179,11 @@ class RawClient:
 
 
 @asynccontextmanager
-async def dial(url: str, **options: Any) -> AsyncIterator[RawClient]:
+async def dial(
+    url: str, *, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[RawClient]:
     """Connect to a server; the connection is closed at the end of the block."""
-    client = RawClient(await connect_link(url), **options)
+    client = RawClient(await connect_link(url, tls), **options)
     try:
         yield client
     finally:

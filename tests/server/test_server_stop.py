@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from groupd.domain.base import GROUP, StreamKey
-from groupd.server.link import LinkBroken, connect_link, listener_url, open_listeners
+from groupd.server.link import LinkBroken, connect_socket, listener_url, open_listeners
 from groupd.storage.memory import MemoryStore
 from tests.e2e.raw import RawClient
 from tests.server.bench import Bench, open_bench, settled
@@ -135,12 +135,12 @@ async def test_the_listener_is_closed_at_once(autojump_clock: MockClock) -> None
         url = listener_url(listeners[0])
         bench.nursery.start_soon(bench.server.listen, listeners)
         await settled()
-        client = RawClient(await connect_link(url))
+        client = RawClient(await connect_socket(url))
         await client.hello(bench.token("ann"))
         bench.nursery.start_soon(bench.server.stop)
         assert await client.drain() is not None
         with pytest.raises(LinkBroken):
-            await connect_link(url)
+            await connect_socket(url)
         await client.close()
 
 
@@ -177,9 +177,9 @@ async def over_tcp(bench: Bench) -> None:
     listeners = open_listeners("tcp://127.0.0.1:0", 16)
     url = listener_url(listeners[0])
     bench.nursery.start_soon(bench.server.listen, listeners)
-    first = RawClient(await connect_link(url))
+    first = RawClient(await connect_socket(url))
     await first.hello(bench.token("ann"))
-    turned_away = RawClient(await connect_link(url))
+    turned_away = RawClient(await connect_socket(url))
     await turned_away.send("hello", token=bench.token("bob"))
     goodbye = await turned_away.drain()
     assert goodbye is not None

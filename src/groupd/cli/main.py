@@ -22,10 +22,11 @@ from rich.markup import escape
 from groupd import app as composition
 from groupd.cli import operate
 from groupd.cli.chat import chat_on
-from groupd.config import Config
+from groupd.config import Config, is_tls
 from groupd.config_file import load_config
 from groupd.domain.base import Identity
 from groupd.errors import ConfigError, GroupdError
+from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
 
@@ -64,8 +65,15 @@ def serve(
         tuple[str, ...] | None,
         Parameter(
             negative="",
-            help="tcp://HOST:PORT or unix:///PATH; may be repeated. [tcp://127.0.0.1:7400]",
+            help="tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH; may be repeated. "
+            "[tcp://127.0.0.1:7400]",
         ),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, Parameter(help="For tls:// URLs: the PEM file of the certificate.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, Parameter(help="For tls:// URLs: the PEM file of its private key.")
     ] = None,
     data: Data = None,
     memory: Annotated[bool, Parameter(negative="", help="Keep the groups in memory only.")] = False,
@@ -88,6 +96,7 @@ def serve(
     settings = _config(
         config,
         listen=list(listen) if listen else None,
+        tls={"certificate": tls_cert, "key": tls_key} if tls_cert or tls_key else None,
         data=data,
         memory=memory or None,
         rate_limits=None if rate_limits else False,
@@ -192,16 +201,25 @@ def chat(
     *,
     token: Annotated[str, Parameter(help="From `groupd token USER`.")],
     server: Annotated[str, Parameter(help="The server's URL.")] = "tcp://127.0.0.1:7400",
+    ca: Annotated[
+        Path | None,
+        Parameter(
+            help="For a tls:// server: the PEM file of who signed its certificate. [the system's]"
+        ),
+    ] = None,
 ) -> None:
     """Chat from this terminal, line by line. /help lists what can be typed."""
     console = Console()
+    if ca is not None and not is_tls(server):
+        raise ConfigError(f"--ca: expected a server tls://HOST:PORT with it, got {server!r}")
+    tls = client_context(ca) if is_tls(server) else None
 
     async def run() -> None:
-        await composition.expect_server(server)
+        await composition.expect_server(server, tls)
         status = console.status(f"connecting to {server}")
         status.start()
         try:
-            async with composition.connect(server, token=token) as client:
+            async with composition.connect(server, token=token, tls=tls) as client:
                 status.stop()
                 await chat_on(client, composition.read_line, console)
         finally:

@@ -53,8 +53,9 @@ async def connect(
     block. Cancelled, commands that were under way may or may not have taken effect.
 
     Errors: raises what ends the client before it begins: Rejected (the token, say), AuthError
-    (from the callable), ConfigError (the URL), or without ``reconnect`` Disconnected. What ends
-    it later is raised by the next call, and by the streams of events.
+    (from the callable), ConfigError (the URL, or a server that cannot be trusted), or without
+    ``reconnect`` Disconnected. What ends it later is raised by the next call, and by the streams
+    of events.
     """
     client = Client(
         url,

@@ -22,5 +22,6 @@ class Ports:
     dial: Callable[[str], Awaitable[Link]]
     """Opens a link to a URL.
 
-    Raises OSError or ``trio.BrokenResourceError`` where nobody answers there.
+    Raises OSError or ``trio.BrokenResourceError`` where nobody answers there, and ConfigError where
+    trying again would not help, as with a certificate that is not trusted.
     """

@@ -1,8 +1,9 @@
 """Links: the port through which bytes travel to and from a peer, and the sockets behind it.
 
 Placement rules:
-- Nothing else in groupd imports ``socket``. What a link carries is not known here.
-- No ``OSError`` of a connection leaves this module: it becomes ``LinkBroken``.
+- Nothing else in groupd imports ``socket``. What a link carries is not known here; what protects
+  it on its way is ``tls.py``.
+- No ``OSError`` of a connection leaves this module, but from ``send``: it becomes ``LinkBroken``.
 - One task reads a link, or the poller's rounds do (``watch``); at most one is in ``send_all``;
   anybody may ``try_send``.
 
@@ -69,9 +70,18 @@ class Link(Protocol):
     def try_send(self, data: bytes) -> int:
         """Send what can leave at once; give how many bytes did, which may be none.
 
+        The others must be what is sent next: a link may have begun with them.
+
         Raises:
             LinkBroken: the link is gone.
 
+        """
+
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        """Give ``try_send`` for the loop over all members of a group, with nothing around it.
+
+        For no bytes it may raise ``BlockingIOError``, and any ``OSError`` for ``LinkBroken``.
         """
 
     async def send_all(self, data: bytes) -> None:
@@ -136,6 +146,11 @@ class SocketLink:
         self._socket = sock
         self._poller = poller
         self.peer = peer
+
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        """Give the socket's own ``send``. See ``Link``."""
+        return self._socket.send
 
     def try_send(self, data: bytes | memoryview) -> int:
         """Send what the kernel takes at once. See ``Link``."""
@@ -228,28 +243,31 @@ def _set_tcp_options(sock: socket.socket) -> None:
 
 
 def _parse(url: str) -> tuple[str, int] | Path:
-    """Split a URL into host and port, or give the path of a Unix socket."""
+    """Split a URL into host and port, or give the path of a Unix socket.
+
+    What ``tls://`` adds to ``tcp://`` is not of this module.
+    """
     try:
         parts = urlsplit(url)
         if parts.scheme == "unix" and url.startswith("unix:///") and len(url) > len("unix:///"):
             return Path(url.removeprefix("unix://"))
         is_plain = not (parts.path or parts.query or parts.fragment or parts.username)
-        if parts.scheme == "tcp" and parts.hostname and parts.port is not None and is_plain:
+        is_tcp = parts.scheme in ("tcp", "tls") and is_plain
+        if is_tcp and parts.hostname and parts.port is not None:
             return parts.hostname, parts.port
     except ValueError:
         pass  # A bracket that does not close, or a port that is no port.
-    raise ConfigError(f"expected tcp://HOST:PORT or unix:///PATH, got {url!r}")
+    raise ConfigError(f"expected tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, got {url!r}")
 
 
-def listener_url(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
     """Give the URL by which a listener of ``open_listeners`` is reached; its port is never 0."""
     address = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix://{address}"
     host, port = address[:2]
-    return (
-        f"tcp://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"tcp://{host}:{port}"
-    )
+    shown = f"[{host}]" if listener.family == socket.AF_INET6 else host
+    return f"{'tls' if tls else 'tcp'}://{shown}:{port}"
 
 
 # --- the listening side
@@ -383,8 +401,11 @@ def _remove_stale(path: Path) -> None:
 # --- the connecting side
 
 
-async def connect_link(url: str) -> SocketLink:
+async def connect_socket(url: str) -> SocketLink:
     """Connect to a server; of a host with several addresses the first that answers.
+
+    What is sent over it is plain to see, also when the URL is one of TLS: that is for
+    ``tls.connect_link``, by which clients connect.
 
     Raises:
         ConfigError: the URL is none.

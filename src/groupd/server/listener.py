@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -13,10 +14,19 @@ from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.engine.peer import goodbye_frame
-from groupd.server.link import UNIX_PEER, Link, Listener, SocketLink, accept, close_listener
+from groupd.server.link import (
+    UNIX_PEER,
+    Link,
+    LinkBroken,
+    Listener,
+    SocketLink,
+    accept,
+    close_listener,
+)
 from groupd.server.poller import Poller
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.server.session import Session
+from groupd.server.tls import HandshakeFailed, TlsLink, secure
 
 log = structlog.get_logger()
 
@@ -38,51 +48,106 @@ class Server:
         self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
         self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         self.sessions: set[Session] = set()
+        # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``.
         self._addresses: dict[str, int] = {}
+        self._arriving = 0
         self._listeners: list[Listener] = []
         self._stopping = False
         self._emptied = trio.Event()
 
     # --- accepting
 
-    async def listen(self, listeners: Sequence[Listener], *, is_operator: bool = False) -> None:
-        """Accept on these sockets until ``stop``; owns them from here on."""
+    async def listen(
+        self,
+        listeners: Sequence[Listener],
+        *,
+        tls: ssl.SSLContext | None = None,
+        is_operator: bool = False,
+    ) -> None:
+        """Accept on these sockets until ``stop``; owns them from here on. ``tls`` protects them."""
         self._listeners += listeners
         try:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
-                    nursery.start_soon(self._accept_loop, listener, is_operator)
+                    nursery.start_soon(self._accept_loop, listener, tls, is_operator)
         finally:
             for listener in listeners:
                 close_listener(listener)
 
-    async def _accept_loop(self, listener: Listener, is_operator: bool) -> None:
+    async def _accept_loop(
+        self, listener: Listener, tls: ssl.SSLContext | None, is_operator: bool
+    ) -> None:
         try:
             while True:
                 sock, address = await accept(listener)
-                self.admit(SocketLink(sock, address, self._poller), is_operator=is_operator)
+                link = SocketLink(sock, address, self._poller)
+                if tls is None:
+                    self.admit(link, is_operator=is_operator)
+                else:
+                    self.admit_tls(link, tls)
         except trio.ClosedResourceError:
             pass  # ``stop`` has closed it.
 
     def admit(self, link: Link, *, is_operator: bool = False) -> None:
         """Begin a session on a link, or turn it away with a goodbye."""
-        address = link.peer
-        count = self._addresses.get(address, 0)
-        is_local = address == UNIX_PEER
-        over_address = (
-            self.services.has_rate_limits
-            and not is_local
-            and count >= self.services.limits.connections_per_address_max
-        )
         # The operator must get in also when it is full, to see why.
-        is_full = len(self.sessions) >= self.services.limits.connections_max and not is_operator
-        if self._stopping or over_address or is_full:
+        if self._has_room_for(link.peer, even_if_full=is_operator):
+            self._enter_address(link.peer)
+            self._begin(link, is_operator=is_operator)
+        else:
             self.services.start_soon(self._turn_away, link)
-            return
-        self._addresses[address] = count + 1
+
+    def admit_tls(self, link: Link, context: ssl.SSLContext) -> None:
+        """Begin a session on a link once it is protected; turned away, it is only closed.
+
+        A handshake is work, so nobody gets one for whom there is no room.
+        """
+        if self._has_room_for(link.peer):
+            self._enter_address(link.peer)
+            self._arriving += 1
+            self.services.start_soon(self._secure, link, context)
+        else:
+            self.services.start_soon(link.aclose)
+
+    async def _secure(self, link: Link, context: ssl.SSLContext) -> None:
+        """Have the handshake, and then a session on the link."""
+        secured: TlsLink | None = None
+        try:
+            with trio.fail_after(self.services.limits.hello_deadline_ms / 1_000):
+                secured = await secure(link, context)
+        except LinkBroken as error:
+            log.info("handshake_failed", peer=link.peer, reason=str(error))
+            if isinstance(error, HandshakeFailed) and error.is_other_protocol:
+                # In case it is a client of ours: so it learns why, and does not try again.
+                with suppress(LinkBroken):
+                    link.try_send(goodbye_frame("bad_request", "this address is for tls:// URLs"))
+        except trio.TooSlowError:
+            log.info("handshake_failed", peer=link.peer, reason="the TLS handshake is overdue")
+        finally:
+            self._arriving -= 1
+            if secured is None:
+                self._leave_address(link.peer)
+                await link.aclose()
+        if secured is not None and self._stopping:
+            self._leave_address(link.peer)
+            await self._turn_away(secured)
+        elif secured is not None:
+            self._begin(secured)
+
+    def _begin(self, link: Link, *, is_operator: bool = False) -> None:
         session = Session(link, self.services, is_operator=is_operator, closed=self._forget)
         self.sessions.add(session)
         session.open()
+
+    def _has_room_for(self, address: str, *, even_if_full: bool = False) -> bool:
+        limits = self.services.limits
+        over_address = (
+            self.services.has_rate_limits
+            and address != UNIX_PEER
+            and self._addresses.get(address, 0) >= limits.connections_per_address_max
+        )
+        is_full = len(self.sessions) + self._arriving >= limits.connections_max
+        return not (self._stopping or over_address or (is_full and not even_if_full))
 
     def _forget(self, session: Session) -> None:
         self.sessions.discard(session)
@@ -98,6 +163,9 @@ class Server:
                     goodbye_frame(code, "too many connections", self.services.jitter(BUSY_RETRY_MS))
                 )
             await link.aclose()
+
+    def _enter_address(self, address: str) -> None:
+        self._addresses[address] = self._addresses.get(address, 0) + 1
 
     def _leave_address(self, address: str) -> None:
         count = self._addresses[address] - 1
