@@ -10,7 +10,7 @@ from groupd.domain.base import GROUP, Event, Role, StreamKey
 from groupd.domain.group.membership import Joined
 from groupd.domain.group.messages import Posted
 from groupd.domain.group.settings import Created
-from groupd.domain.projection import Change, Spoke
+from groupd.engine.batch import changes_of
 from groupd.engine.ledger import Ledger
 from groupd.storage.log import Job, Rounds
 from groupd.storage.port import Append, AppendAll, PutPosition, Store
@@ -62,8 +62,7 @@ class Group:
 
     def _append(self, events: Sequence[tuple[str, Event]]) -> Append:
         after = self._ledger.state.seq
-        records, changes = [], []
-        spoke: dict[str, Change] = {}
+        records = []
         for user, event in events:
             self._written += 1
             record = self._ledger.write(
@@ -76,13 +75,9 @@ class Group:
                 limits=LIMITS,
             )
             records.append(record)
-            for change in event.project(record):
-                if isinstance(change, Spoke):
-                    spoke[user] = change
-                else:
-                    changes.append(change)
         self._ledger.trim(0)
-        return Append(self._ledger.stream, after, records, [*changes, *spoke.values()])
+        changes = changes_of(records, [event for _user, event in events])
+        return Append(self._ledger.stream, after, records, changes)
 
 
 def commit(store: Store, appends: Sequence[Append]) -> None:

@@ -9,7 +9,7 @@ from bench.peers.irc import InspIRCd, NgIRCd
 from bench.peers.mosquitto import Mosquitto
 from bench.peers.nats import Nats
 from bench.peers.redis import Redis
-from bench.peers.reference import Reference
+from bench.peers.reference import PaddedReference, Reference
 from bench.peers.xmpp import Ejabberd, Prosody
 
 PEERS: Final[dict[str, Peer]] = {
@@ -23,6 +23,7 @@ PEERS: Final[dict[str, Peer]] = {
         Ejabberd(),
         Prosody(),
         Reference(),
+        PaddedReference(),
     )
 }
 """By name, in the order of the table."""

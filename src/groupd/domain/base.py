@@ -445,10 +445,3 @@ class Record(NamedTuple):
     """SHA-256 over salt, request hash and body; outlives them."""
     chain: bytes
     """SHA-256 over the chain before, the header with its private part, and ``inner``."""
-
-
-def receipt_of(record: Record, event: Event) -> Receipt:
-    """Give what is remembered of the request that caused this."""
-    # Made as a plain tuple is: in half the time of a named one.
-    made = (record.request_hash, record.seq, record.time_ms, event.receipt_value())
-    return tuple.__new__(Receipt, made)

@@ -18,10 +18,10 @@ from groupd.domain.base import (
     Context,
     Decision,
     Event,
+    Receipt,
     Record,
     Request,
     Rule,
-    receipt_of,
 )
 from groupd.domain.exactly_once import RequestMemory
 
@@ -84,3 +84,10 @@ class Stream:
         """Hash the state: equal for a live stream and its replay, whatever has been erased."""
         packed: bytes = msgpack.packb(self.dump(erasable=False))
         return hashlib.sha256(packed).digest()
+
+
+def receipt_of(record: Record, event: Event) -> Receipt:
+    """Give what is remembered of the request that caused this."""
+    # Made as a plain tuple is: in half the time of a named one.
+    made = (record.request_hash, record.seq, record.time_ms, event.receipt_value())
+    return tuple.__new__(Receipt, made)

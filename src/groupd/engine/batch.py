@@ -25,10 +25,10 @@ from groupd.domain.base import (
     Record,
     StreamKey,
     Unchanged,
-    receipt_of,
 )
 from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
+from groupd.domain.stream import receipt_of
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Move, Publication
@@ -191,13 +191,13 @@ def _append(
     ledger: Ledger, after_seq: int, records: Sequence[Record], events: Sequence[Event]
 ) -> Append:
     stream = ledger.stream
-    changes = _changes(records, events)
+    changes = changes_of(records, events)
     deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
     erase = [seq for event in events if event.touches for seq in event.erases()]
     return Append(stream, after_seq, records, changes, deadline_ms, erase)
 
 
-def _changes(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:
+def changes_of(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:
     """Give what a batch changes in the index; of all that one member said, only the last."""
     changes: list[Change] = []
     spoke: dict[str, int] = {}
