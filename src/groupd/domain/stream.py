@@ -58,7 +58,7 @@ class Stream:
 
     def guard(self, request: Request, context: Context) -> None:
         """Refuse what the rules of a request do not allow; the first that fails says why."""
-        for rule in self.rules_of(type(request)):
+        for rule in self.rules_of(request.__class__):
             refusal = rule.refuse(self, context, request)
             if refusal is not None:
                 raise refusal

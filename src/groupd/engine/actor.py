@@ -86,7 +86,7 @@ class Actor:
         self._mailbox.append(entry)
         if entry.onward is not None:
             self._has_errand = True
-        if self._is_resting and not self._is_appending:
+        if self._is_resting and not self._is_appending and not self._is_due:
             self._be_due()
 
     def wake(self) -> None:
@@ -117,9 +117,8 @@ class Actor:
             self._begin(self._take_batch())
 
     def _be_due(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            self._shared.turns.add(self)
+        self._is_due = True
+        self._shared.turns.add(self)
 
     # --- the task
 
@@ -318,7 +317,7 @@ class Actor:
             self._has_errand = True
         if self._has_errand:
             self._lot.unpark_all()
-        elif self._mailbox:
+        elif self._mailbox and not self._is_due:
             self._be_due()
 
     # --- trouble

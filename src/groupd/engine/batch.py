@@ -120,11 +120,11 @@ class Batch:
         if isinstance(request, LiveQuery):
             state.guard(request, context)
             return request.ask(state, context)
-        request_hash = b""
+        user, request_hash = caller.user, b""
         if request_id:
             request_hash = codec.request_hash(request)
             receipt = state.memory.recall(
-                caller.user,
+                user,
                 request_id,
                 request_hash,
                 now_ms=self.now_ms,
@@ -138,9 +138,9 @@ class Batch:
         first: Receipt | None = None
         for item in decision:
             if isinstance(item, Founding):
-                self._found(item, caller.user, request_id, request_hash)
+                self._found(item, user, request_id, request_hash)
                 continue
-            record = self._write(item, caller.user, request_id, request_hash)
+            record = self._write(item, user, request_id, request_hash)
             if first is None:
                 first = receipt_of(record, item)
         assert first is not None, "a decision of no event is Unchanged"
@@ -215,9 +215,7 @@ def publication_of(
     """Frame the records of a batch for everybody."""
     prefix = codec.frame_prefix(stream)
     event_map = codec.event_map
-    publication = Publication(
-        last_seq=records[-1].seq, frames=[prefix + event_map(record) for record in records]
-    )
+    publication = Publication(records[-1].seq, [event_map(record, prefix) for record in records])
     for index, (record, event) in enumerate(zip(records, events, strict=True)):
         if record.audience:
             publication.masked[index] = prefix + codec.hidden_map(record)

@@ -31,6 +31,10 @@ class Directory:
         """Put a request into a stream's mailbox; activates the stream."""
         self._actor(stream).tell(entry)
 
+    def get(self, stream: tuple[str, str, str]) -> Actor | None:
+        """Give the actor of a stream, if it is awake; a plain tuple is as good as its key."""
+        return self._actors.get(stream)  # type: ignore[call-overload, no-any-return]
+
     async def ask(self, stream: StreamKey, caller: Identity, query: LiveQuery) -> dict[str, Any]:
         """Ask a stream's live state; raises Rejected."""
         waiter = Waiter()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import trio
@@ -22,6 +22,7 @@ import trio
 from groupd.config import Config
 from groupd.domain.account.profile import Introduce, profile_of
 from groupd.domain.base import GROUP, Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
+from groupd.domain.catalog import REQUESTS
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
@@ -45,6 +46,15 @@ from groupd.wire.codec import Encoded
 from groupd.wire.rpc import FrameLimits, Notification, Unframer
 
 logger = structlog.get_logger()
+
+TO_GROUPS: Final = frozenset(
+    request
+    for request in REQUESTS.values()
+    if request.address is Request.address
+    and request.addressed == GROUP
+    and not request.through_account
+)
+"""Requests that go to the stream of the group that they name, and nowhere else on their way."""
 
 
 class Hub:
@@ -92,8 +102,14 @@ class Hub:
 
         Raises Rejected where the request has no address.
         """
-        stream = request.address(group, caller)
         entry = Entry(caller, request, request_id, replies, tag)
+        if type(request) in TO_GROUPS and type(group) is str:
+            # Most requests are to a group that is awake: then its key needs no check.
+            actor = self._directory.get((GROUP, caller.tenant, group))
+            if actor is not None:
+                actor.tell(entry)
+                return
+        stream = request.address(group, caller)
         if request.through_account and stream.kind == GROUP:
             entry.onward, stream = stream, request.counted(caller)
         self._directory.tell(stream, entry)

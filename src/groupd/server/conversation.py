@@ -122,7 +122,7 @@ class Conversation:
 
     def _pass_on(self, caller: Identity, call: Call, msgid: int) -> Later | None:
         """Give a request to the engine."""
-        if self._services.has_expired(caller, self._hub.ports.clock.now_ms()):
+        if self._services.has_expired(caller):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
         request, line = call.request, self._line
         if request.through_account:

@@ -193,11 +193,10 @@ class Server:
         """End sessions whose token has expired, and forget rested users."""
         while True:
             await trio.sleep(self.services.limits.sweep_ms / 1_000)
-            now_ms, now_s = self.services.hub.ports.clock.now_ms(), trio.current_time()
             for session in tuple(self.sessions):
-                if session.caller is not None and self.services.has_expired(session.caller, now_ms):
+                if session.caller is not None and self.services.has_expired(session.caller):
                     session.say_goodbye("unauthenticated", "the token has expired")
-            self.services.clear_seats(now_s)
+            self.services.clear_seats(trio.current_time())
 
     # --- stopping
 

@@ -40,7 +40,7 @@ def understand(message: rpc.Request, *, operator: bool) -> Call:
             if type(given) is not str or len(given) != ID_LENGTH:
                 raise refuse("id", "expected a UUIDv7 in its 36-character form")
             request_id = given
-    return Call(cls.parse(params), group, request_id)
+    return tuple.__new__(Call, (cls.parse(params), group, request_id))
 
 
 def shown_limits(limits: Limits, plan: Plan) -> dict[str, Any]:

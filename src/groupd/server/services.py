@@ -39,6 +39,7 @@ class Services:
     ) -> None:
         self.hub = hub
         self.limits = config.limits
+        self._now_ms = hub.ports.clock.now_ms
         self.has_rate_limits = config.rate_limits
         self.verify = verify
         self.start_soon = start_soon
@@ -82,9 +83,10 @@ class Services:
         for key in rested:
             del self.seats[key]
 
-    def has_expired(self, caller: Identity, now_ms: int) -> bool:
+    def has_expired(self, caller: Identity) -> bool:
         """Say whether a token's time is over, by a clock that may differ from the host's."""
-        return caller.expires_ms is not None and caller.expires_ms + self._leeway_ms <= now_ms
+        expires_ms = caller.expires_ms
+        return expires_ms is not None and expires_ms + self._leeway_ms <= self._now_ms()
 
     def jitter(self, most_ms: int) -> int:
         """Draw a time of 1 to ``most_ms`` milliseconds."""

@@ -176,8 +176,12 @@ class Session:
 
         Gives what that is; None where all is served, or where the client is congested.
         """
-        messages = self._messages
-        while messages and self._farewell is None and not self._is_congested:
+        messages, peer = self._messages, self.peer
+        open_max, waiting_max = self._limits.requests_open_max, self._limits.answers_max_bytes
+        while messages and self._farewell is None:
+            # ``_is_congested``, spelled out where it is asked for each message.
+            if self.open_requests >= open_max or peer.waiting_bytes > waiting_max:
+                return None
             later = self._handle(messages.pop())
             if later is not None:
                 return later
@@ -306,12 +310,14 @@ class Session:
     def respond(self, tag: int, result: Mapping[str, Any]) -> None:
         """Answer a request that was passed on."""
         self.peer.answer(rpc.encode_response(tag, result))
-        self._close_request()
+        self.open_requests -= 1
+        self._relieve()
 
     def refuse(self, tag: int, error: Rejected) -> None:
         """Refuse a request that was passed on."""
         self.peer.answer(rpc.encode_error(tag, error.to_wire()))
-        self._close_request()
+        self.open_requests -= 1
+        self._relieve()
 
     def flush(self) -> None:
         """Send what has been answered."""
@@ -336,11 +342,6 @@ class Session:
         if self._unflushed_bytes >= PIECE_BYTES:
             self.flush()
 
-    def _close_request(self) -> None:
-        self.open_requests -= 1
-        if self._relieved is not None and not self._is_congested:
-            self._relieved.set()
-
     # --- congestion: a session that owes too much is not read from
 
     @property
@@ -354,6 +355,10 @@ class Session:
         self.flush()
         while self._is_congested and not self.peer.closed:
             await self._wait_for_change()
+
+    def _relieve(self) -> None:
+        if self._relieved is not None and not self._is_congested:
+            self._relieved.set()
 
     async def _wait_for_change(self) -> None:
         """Wait until something has left or was answered."""
@@ -373,8 +378,7 @@ class Session:
         try:
             while data := self.peer.take():
                 await self.link.send_all(data)
-                if self._relieved is not None and not self._is_congested:
-                    self._relieved.set()
+                self._relieve()
         except BROKEN:
             self._hang_up()
         finally:

@@ -193,12 +193,12 @@ def decode_event(kinds: Mapping[str, type[Event]], record: Record) -> Event:
     return cls(**known)
 
 
-def event_map(record: Record) -> bytes:
-    """Give the event as its readers see it; once erased, as kind ``erased``."""
+def event_map(record: Record, prefix: bytes = b"") -> bytes:
+    """Give the event as its readers see it, after a prefix; once erased, as kind ``erased``."""
     header, body = record.header, record.body
     if body is None:
-        return _masked(record, _ERASED, pack(record.user))
-    return b"".join((_MAP_HEADS[header[0] + body[0]], header[1:], body[1:]))
+        return prefix + _masked(record, _ERASED, pack(record.user))
+    return b"".join((prefix, _MAP_HEADS[header[0] + body[0]], header[1:], body[1:]))
 
 
 def hidden_map(record: Record) -> bytes:

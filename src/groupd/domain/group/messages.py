@@ -168,7 +168,7 @@ class Post(Command):
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Take the post; only an admin may mention all. Mentions of strangers are dropped."""
-        mentions = accepted_mentions(self.mentions, state, context)
+        mentions = self.mentions and accepted_mentions(self.mentions, state, context)
         if self.reply_to is not None:
             find_message(state, context, self.reply_to)
         return [Posted(self.text, self.card, self.reply_to or 0, mentions)]
