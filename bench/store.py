@@ -30,7 +30,7 @@ from rich.table import Table
 import groupd
 from bench.filling import GROUPS_OF_ONE, OWNER, Group, commit, fill, group_key
 from bench.server import BenchError, cpu_s
-from groupd.app import collect_garbage_rarely, system_ports
+from groupd.app import system_ports
 from groupd.auth import issue_token
 from groupd.config import Config
 from groupd.domain.base import Identity
@@ -38,6 +38,7 @@ from groupd.domain.links import LinkKeys
 from groupd.domain.queries import History
 from groupd.engine.hub import Hub, open_hub
 from groupd.errors import Disconnected
+from groupd.garbage import set_aside_what_lives
 from groupd.storage.log import ThreadedLog
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
@@ -328,7 +329,7 @@ def main(
     ] = None,
 ) -> None:
     """Measure appends, history and restart of a store on disk."""
-    collect_garbage_rarely()  # As the server does.
+    set_aside_what_lives()  # As the server does.
     output = Console()
     results: list[Cost] = []
     measurements: Sequence[Iterator[Cost]] = (

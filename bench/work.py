@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bench.dialect import PostMould
 from bench.figures import percentile
-from groupd.app import collect_garbage_rarely, system_ports
+from groupd.app import system_ports
 from groupd.config import Config
 from groupd.domain.account.create import Create
 from groupd.domain.base import NOTHING, Command, Identity, Rules
@@ -35,6 +35,7 @@ from groupd.engine.mail import Entry
 from groupd.engine.ports import Ports
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
+from groupd.garbage import set_aside_what_lives
 from groupd.server.methods import understand
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Append, AppendAll
@@ -76,7 +77,7 @@ def run(*, rounds: int, warm_up: int = WARM_UP) -> list[Timing]:
     workshop = Workshop()
     for _ in range(warm_up):
         workshop.work(workshop.reads(BATCH))
-    collect_garbage_rarely()  # As the server does.
+    set_aside_what_lives()  # As the server does.
     return [measure(workshop, size, rounds) for size in (BATCH, 1)]
 
 

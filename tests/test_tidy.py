@@ -33,6 +33,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "config": ("errors",),
     "config_file": _BASE,
     "telemetry": ("errors",),
+    "garbage": (),
     "domain": _BASE,
     "wire": (*_BASE, "domain"),
     "features": _RULES,
@@ -50,7 +51,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
         "server.link",
     ),
     "testing": _EVERYTHING,
-    "app": (*_EVERYTHING, "config_file", "telemetry"),
+    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage"),
     "cli": (*_EVERYTHING, "config_file", "telemetry", "app"),
     "": (*_EVERYTHING, "app"),
 }

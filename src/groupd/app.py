@@ -6,7 +6,6 @@ in ``server/link.py``, and nowhere else. What can be decided without the world s
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import resource
@@ -39,6 +38,7 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
 from groupd.errors import ConfigError, Disconnected
+from groupd.garbage import set_aside_what_lives
 from groupd.server.certificates import client_context, server_context
 from groupd.server.link import (
     Listener,
@@ -60,7 +60,6 @@ log = structlog.get_logger()
 SECRET_FILE: Final = "secret"
 LINK_KEYS_FILE: Final = "link-keys.json"
 SOCKET_FILE: Final = "groupd.sock"
-GC_YOUNG_OBJECTS: Final = 20_000
 RANDOM_PAGE_BYTES: Final = 4_096
 RESERVED_DESCRIPTORS: Final = 64
 """Left for files, listeners and turning connections away."""
@@ -281,7 +280,7 @@ async def serve(
     """
     tls = server_context(config.tls) if any(map(is_tls, config.listen)) else None
     config = _within_descriptors(config)
-    collect_garbage_rarely()
+    set_aside_what_lives()
     data = Path(config.data)
     async with open_log(store_maker(config), threaded=not config.memory) as store:
         made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
@@ -358,17 +357,6 @@ async def _watch_signals(
             if ending.is_set():
                 nursery.cancel_scope.cancel()
             ending.set()
-
-
-def collect_garbage_rarely() -> None:
-    """Let the collector look at young objects less often, and at what lives for ever never.
-
-    What a post leaves behind are long-lived records and no cycles; looking for cycles among them
-    took 15 to 20 % of the time of a post.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_YOUNG_OBJECTS, 20, 50)
 
 
 def _within_descriptors(config: Config) -> Config:

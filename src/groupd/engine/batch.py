@@ -92,7 +92,8 @@ class Batch:
                 try:
                     answer = self._decide_one(entry, context)
                 except Rejected as refusal:
-                    self.answers.append((entry, refusal))
+                    # Its traceback would lead back here, and make a cycle of the batch.
+                    self.answers.append((entry, refusal.with_traceback(None)))
                 else:
                     self.answers.append((entry, answer))
         except Exception as error:

@@ -287,16 +287,18 @@ class Outlet:
         while self._waiting is not None:
             self._round, self._waiting = self._waiting, None
             began = trio.current_time()
-            peers = list(self._views.items())
+            # Without their views: a pair for each would be work for the collector of cycles.
+            peers = list(self._views)
             for start in range(0, len(peers), self._limits.detached_slice):
                 if start:
                     await trio.lowlevel.checkpoint()
                 part = peers[start : start + self._limits.detached_slice]
                 # Who has gone and come back in the meantime is late.
-                still = {p: view for p, view in part if p in self._views and p not in self._late}
+                views, late = self._views, self._late
+                still = {p: views[p] for p in part if p in views and p not in late}
                 self._deliver(self._round, still)
-            late, self._late = self._late, {}
-            self._conclude(self._round, late)
+            came, self._late = self._late, {}
+            self._conclude(self._round, came)
             took = trio.current_time() - began
             self._round = None
             self._tidy(self)

@@ -198,8 +198,11 @@ class Peer:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Drop everything; later pushes and answers go nowhere."""
+        """Drop everything; later pushes and answers go nowhere, and nobody is called any more."""
         self.closed = self._busy = True
+        # They lead to the session, which leads here: no cycle is to be left (``garbage.py``).
+        self._wake = self._broken = _call_nobody
+        self._try_send = _take_all
         self._held = None
         self._backlog.clear()
         self._front.clear()
@@ -230,8 +233,18 @@ class Peer:
 
     def _give_up(self) -> None:
         if not self.closed:
+            broken = self._broken
             self.close()
-            self._broken()
+            broken()
+
+
+def _call_nobody() -> None:
+    """Be a callback of a peer that is closed."""
+
+
+def _take_all(data: bytes) -> int:
+    """Be the link of a peer that is closed."""
+    return len(data)
 
 
 def push_all(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) -> None:

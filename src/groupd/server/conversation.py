@@ -41,17 +41,13 @@ _SERVED_HERE: Final = frozenset((Hello, Ping, OperatorLog, OperatorCheck))
 class Line(Replies, Protocol):
     """The session, as its conversation sees it; also the place for the engine's answers."""
 
+    id: str
+    """The session's name in logs."""
+    address: str
+    """Where the other side is."""
     open_requests: int
     """How many requests the engine still has to answer."""
     peer: Peer
-
-    @property
-    def id(self) -> str:
-        """The session's name in logs."""
-
-    @property
-    def address(self) -> str:
-        """Where the other side is."""
 
     def answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
         """Answer a request that was not passed on."""
@@ -237,6 +233,11 @@ class Conversation:
         """Subscribe to nothing any more. May be repeated."""
         if self.caller is not None:
             self._hub.part(self._line.peer, self.caller)
+
+    def end(self) -> None:
+        """Leave for good. The session is not referred to any more (``garbage.py``)."""
+        self.leave()
+        del self._line
 
     def leave(self) -> None:
         """Part, and be nobody again. May be repeated."""

@@ -43,7 +43,10 @@ class Deadlines:
                 await self._earlier.wait()
             now_s = trio.current_time()
             while self._entries and self._entries[0][0] <= now_s:
-                _at_s, _number, review = heapq.heappop(self._entries)
-                again_s = review()
-                if again_s is not None:
-                    self.add(again_s, review)
+                self._ask(heapq.heappop(self._entries)[-1])
+
+    def _ask(self, review: Review) -> None:
+        # Not a part of the loop, which would go on referring to the session that it asked last.
+        again_s = review()
+        if again_s is not None:
+            self.add(again_s, review)

@@ -30,6 +30,8 @@ from groupd.server.tls import HandshakeFailed, TlsLink, secure
 
 log = structlog.get_logger()
 
+SWEEP_SLICE: Final = 250
+"""Sessions that are looked at before others get their turn."""
 RECONNECT_SPREAD_MS: Final = 5_000
 """Over how long a stopping server spreads the reconnects of its clients."""
 
@@ -193,10 +195,14 @@ class Server:
         """End sessions whose token has expired, and forget rested users."""
         while True:
             await trio.sleep(self.services.limits.sweep_ms / 1_000)
-            for session in tuple(self.sessions):
-                if session.caller is not None and self.services.has_expired(session.caller):
-                    session.say_goodbye("unauthenticated", "the token has expired")
-            self.services.clear_seats(trio.current_time())
+            sessions = tuple(self.sessions)
+            for start in range(0, len(sessions), SWEEP_SLICE):
+                for session in sessions[start : start + SWEEP_SLICE]:
+                    caller = session.caller
+                    if caller is not None and self.services.has_expired(caller):
+                        session.say_goodbye("unauthenticated", "the token has expired")
+                await trio.lowlevel.checkpoint()
+            await self.services.clear_seats(SWEEP_SLICE)
 
     # --- stopping
 

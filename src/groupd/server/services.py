@@ -73,15 +73,19 @@ class Services:
         """Count one less."""
         self.seats[caller.tenant, caller.user].sessions -= 1
 
-    def clear_seats(self, now_s: float) -> None:
-        """Forget the users who have no session and whose rates have nothing to remember."""
-        rested = [
-            key
-            for key, seat in self.seats.items()
-            if not seat.sessions and seat.bucket.is_full(now_s)
-        ]
-        for key in rested:
-            del self.seats[key]
+    async def clear_seats(self, slice_: int) -> None:
+        """Forget the users who have no session and whose rates have nothing to remember.
+
+        Lets others run after each ``slice_`` of them.
+        """
+        keys = tuple(self.seats)
+        for start in range(0, len(keys), slice_):
+            now_s = trio.current_time()
+            for key in keys[start : start + slice_]:
+                seat = self.seats[key]
+                if not seat.sessions and seat.bucket.is_full(now_s):
+                    del self.seats[key]
+            await trio.lowlevel.checkpoint()
 
     def has_expired(self, caller: Identity) -> bool:
         """Say whether a token's time is over, by a clock that may differ from the host's."""

@@ -1,4 +1,4 @@
-"""One connection: reads requests, knows who is asking, and passes them on.
+"""One connection: its bytes, tasks and end. What is asked for stands in ``conversation.py``.
 
 Placement rules and theory of operation:
 - A session that has nothing to wait for has no task. Its link calls it when something can be read
@@ -9,7 +9,6 @@ Placement rules and theory of operation:
   answers) is done by a task that exists as long as that takes (``_work``), with the messages that
   came after it. Meanwhile the link is not read from: one connection has at most one read under way.
 - All that goes out passes the ``Peer``; a writer task exists only while something waits there.
-- What a request means, and who serves it, stands in ``conversation.py``.
 """
 
 from __future__ import annotations
@@ -57,6 +56,7 @@ class Session:
         "_unflushed_bytes",
         "_unframer",
         "_working",
+        "address",
         "id",
         "link",
         "open_requests",
@@ -72,7 +72,7 @@ class Session:
         closed: Callable[[Session], None],
     ) -> None:
         self.id = services.hub.ports.new_reference()
-        self.link = link
+        self.link, self.address = link, link.peer
         self.open_requests = 0
         self.peer = Peer(
             try_send=link.send,
@@ -102,11 +102,6 @@ class Session:
     def caller(self) -> Identity | None:
         """Give who is asking; None before ``hello``."""
         return self._conversation.caller
-
-    @property
-    def address(self) -> str:
-        """Give where the other side is."""
-        return self.link.peer
 
     # --- reading
 
@@ -369,9 +364,10 @@ class Session:
     # --- writing
 
     def _start_writer(self) -> None:
-        if not self._is_writing:
-            self._is_writing = True
-            self._services.start_soon(self._write)
+        if self._is_writing:
+            return
+        self._is_writing = True
+        self._services.start_soon(self._write)
 
     async def _write(self) -> None:
         """Send what waits, until nothing does."""
@@ -425,7 +421,7 @@ class Session:
         except BROKEN:
             pass  # The peer has gone; there is nobody to tell.
         finally:
-            self._conversation.leave()
+            self._conversation.end()
             self.peer.close()
             with trio.CancelScope(shield=True):
                 await self.link.aclose()
