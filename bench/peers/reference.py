@@ -70,7 +70,7 @@ class Reference(Peer):
     """Built afresh each time: it takes a second."""
 
     name = "reference"
-    title = "C, copies bytes"
+    title = "C copies the text"
     dialect = ReferenceDialect
 
     def missing(self) -> str | None:
@@ -102,5 +102,5 @@ class PaddedReference(Reference):
     """The same program, with longer lines."""
 
     name = "padded"
-    title = "C, copies groupd's bytes"
+    title = "C copies the push"
     dialect = PaddedDialect
