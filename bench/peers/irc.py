@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +15,7 @@ from bench.peers import programs
 from bench.peers.base import (
     CONNECTIONS_MAX,
     Dialect,
-    Peer,
-    Running,
-    free_port,
     read_until,
-    running_process,
 )
 
 SERVER_NAME: Final = "irc.bench"
@@ -116,53 +111,32 @@ class NgIRCdDialect(IrcDialect):
         return lambda text: post(text) + ping
 
 
-class InspIRCd(Peer):
+class InspIRCd(programs.Daemon):
     """``inspircd``."""
 
     name = "inspircd"
     title = "InspIRCd"
     dialect = InspIRCdDialect
+    program = package = "inspircd"
+    arguments = ("--nofork", "--nolog", "--runasroot", "--config")
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("inspircd", package="inspircd")
-
-    def version(self) -> str:
-        """Ask the server."""
-        return programs.version("inspircd", "--version")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "inspircd.conf"
-        configuration.write_text(_filled(INSPIRCD_CONFIGURATION, port, directory))
-        command = [programs.path_of("inspircd"), "--nofork", "--nolog", "--runasroot"]
-        command += ["--config", str(configuration)]
-        return running_process(command, directory, port=port, core=core)
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return _filled(INSPIRCD_CONFIGURATION, port, directory)
 
 
-class NgIRCd(Peer):
+class NgIRCd(programs.Daemon):
     """``ngircd``."""
 
     name = "ngircd"
     title = "ngIRCd"
     dialect = NgIRCdDialect
+    program = package = "ngircd"
+    arguments = ("--nodaemon", "--config")
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("ngircd", package="ngircd")
-
-    def version(self) -> str:
-        """Ask the server."""
-        return programs.version("ngircd", "--version")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "ngircd.conf"
-        configuration.write_text(_filled(NGIRCD_CONFIGURATION, port, directory))
-        command = [programs.path_of("ngircd"), "--nodaemon", "--config", str(configuration)]
-        return running_process(command, directory, port=port, core=core)
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return _filled(NGIRCD_CONFIGURATION, port, directory)
 
 
 def channel(group: str) -> bytes:

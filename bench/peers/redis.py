@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +15,7 @@ from bench.peers import programs
 from bench.peers.base import (
     CONNECTIONS_MAX,
     Dialect,
-    Peer,
-    Running,
-    free_port,
     read_until,
-    running_process,
 )
 
 CONFIGURATION: Final = """\
@@ -63,30 +58,18 @@ class RedisDialect(Dialect):
         return lambda text: command(b"PUBLISH", channel, text)
 
 
-class Redis(Peer):
+class Redis(programs.Daemon):
     """``redis-server``."""
 
     name = "redis"
     title = "Redis pub/sub"
     dialect = RedisDialect
+    program = package = "redis-server"
+    arguments = ()
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("redis-server", package="redis-server")
-
-    def version(self) -> str:
-        """Ask the server."""
-        return programs.version("redis-server", "--version")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "redis.conf"
-        configuration.write_text(
-            CONFIGURATION.format(port=port, directory=directory, connections=2 * CONNECTIONS_MAX)
-        )
-        command = [programs.path_of("redis-server"), configuration]
-        return running_process(command, directory, port=port, core=core)
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return CONFIGURATION.format(port=port, directory=directory, connections=2 * CONNECTIONS_MAX)
 
 
 def command(*words: bytes) -> bytes:

@@ -194,28 +194,23 @@ class Ejabberd(Peer):
         )
 
 
-class Prosody(Peer):
+class Prosody(programs.Daemon):
     """``prosody``."""
 
     name = "prosody"
     title = "Prosody MUC"
     dialect = XmppDialect
+    program = package = "prosody"
+    arguments = ("-F", "--config")
+    suffix = ".cfg.lua"
 
-    def missing(self) -> str | None:
-        """Look for the server."""
-        return programs.missing("prosody", package="prosody")
+    def configuration(self, port: int, directory: Path) -> str:
+        """Fill in what differs from run to run."""
+        return _filled(PROSODY_CONFIGURATION, port, directory)
 
     def version(self) -> str:
         """Ask its companion; the server itself takes every question for an order to start."""
         return programs.version("prosodyctl", "about")
-
-    def running(self, directory: Path, *, core: int | None) -> AbstractContextManager[Running]:
-        """Run it with a configuration file."""
-        port = free_port()
-        configuration = directory / "prosody.cfg.lua"
-        configuration.write_text(_filled(PROSODY_CONFIGURATION, port, directory))
-        command = [programs.path_of("prosody"), "-F", "--config", configuration]
-        return running_process(command, directory, port=port, core=core)
 
 
 def _ask(sock: socket.socket, request: bytes, ending: bytes) -> bytes:

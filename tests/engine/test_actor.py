@@ -362,6 +362,27 @@ async def test_a_rule_that_raises_is_told_by_a_reference_and_the_actor_goes_on(
         assert (await hub.act_as("olga").post(desk.group, "hello"))["status"] == "posted"
 
 
+async def test_a_request_whose_needs_cannot_be_said_harms_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = GateLog(new_store())
+    async with hub_on(log) as hub:
+        desk = await desk_on(hub, log)
+
+        def needs(self: Post, state: Any, caller: Any) -> Any:
+            raise ZeroDivisionError
+
+        # Awake and at rest, so that the next request is served in a turn.
+        await hub.act_as("olga").post(desk.group, "first")
+        await settle()
+        with monkeypatch.context() as patch:
+            patch.setattr(Post, "needs", needs)
+            desk.put(Post("hello"))
+            await settle()
+        assert desk.answers.codes == ["internal"]
+        assert (await hub.act_as("olga").post(desk.group, "hello"))["status"] == "posted"
+
+
 class Faulty(Answers):
     """A place for answers that fails at the second one."""
 

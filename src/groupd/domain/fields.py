@@ -115,8 +115,8 @@ def is_blank(text: str) -> bool:
 
 def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
     """Check a text and give it in NFC. White space stays as it is."""
-    text = value if type(value) is str else _string(value, field)
-    is_plain = text.isascii() and text.isprintable()
+    text = _string(value, field)
+    is_plain = _is_plain(text)
     if not is_plain:
         text = _composed(text, field)
         if _FORBIDDEN_IN_TEXT.search(text):
@@ -238,7 +238,7 @@ def request_id_ms(value: Any) -> int:
     """Check a request id, a UUIDv7 in its 36-character form; give the time embedded in it."""
     if type(value) is not str or not _UUID7.fullmatch(value):
         raise refuse("id", "expected a UUIDv7 in its 36-character form")
-    return int(value[:8] + value[9:13], 16)
+    return embedded_ms(value)
 
 
 def embedded_ms(request_id: str) -> int:

@@ -111,10 +111,17 @@ class Actor:
         self._is_due = False
         if not self._is_resting or self._is_appending or not self._mailbox:
             return
-        if self._has_errand or self._missing(self._mailbox[: self._limits.batch_max]) != NOTHING:
+        if self._has_errand or self._has_to_fetch:
             self._lot.unpark_all()
         else:
             self._begin(self._take_batch())
+
+    @property
+    def _has_to_fetch(self) -> bool:
+        try:
+            return self._missing(self._mailbox[: self._limits.batch_max]) != NOTHING
+        except Exception:
+            return True  # A bug in a request's needs: the task meets it again, and answers for it.
 
     def _be_due(self) -> None:
         self._is_due = True

@@ -171,12 +171,8 @@ class Session:
 
         Gives what that is; None where all is served, or where the client is congested.
         """
-        messages, peer = self._messages, self.peer
-        open_max, waiting_max = self._limits.requests_open_max, self._limits.answers_max_bytes
-        while messages and self._farewell is None:
-            # ``_is_congested``, spelled out where it is asked for each message.
-            if self.open_requests >= open_max or peer.waiting_bytes > waiting_max:
-                return None
+        messages = self._messages
+        while messages and self._farewell is None and not self._is_congested:
             later = self._handle(messages.pop())
             if later is not None:
                 return later

@@ -70,6 +70,7 @@ class Log(ABC):
         self.begin(write, waiter.hear)
         await waiter.outcome()
 
+    @abstractmethod
     def begin(self, write: Write, done: Done) -> None:
         """Hand over one write, and return without waiting for it.
 
@@ -79,7 +80,6 @@ class Log(ABC):
         one step of trio, in which no task runs. ``done`` must not raise. Where it does, the
         others of its round still hear, and the whole trio program ends with that error.
         """
-        raise NotImplementedError
 
     @abstractmethod
     async def read(self, query: Callable[[Store], T]) -> T:

@@ -102,12 +102,7 @@ def _message_of(value: Any) -> Message:
     # Nearly all that a server reads is this, and a pattern takes twice as long to see it.
     if type(value) is list and len(value) == 4 and value[0] == 0 and type(value[0]) is int:
         _kind, msgid, method, params = value
-        if (
-            type(method) is str
-            and type(params) is list
-            and type(msgid) is int
-            and 0 <= msgid <= MSGID_MAX
-        ):
+        if type(method) is str and type(params) is list and _is_msgid(msgid):
             # Made as plain tuples are: in half the time of named ones.
             if not params:
                 return tuple.__new__(Request, (msgid, method, {}))
