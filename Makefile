@@ -13,11 +13,17 @@ WORKERS ?= 2
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
+# What is compiled where there is a C compiler; a change there is installed anew.
+NATIVE := $(wildcard src/groupd/native/*.pyx src/groupd/native/*.pxd)
+INSTALL := $(PIP) --no-deps --no-build-isolation --editable .
+TELL := $(BIN)/python -c 'from groupd import native; print("groupd runs compiled." if native.IS_COMPILED \
+	else "groupd runs in plain Python; with a C compiler and its headers (gcc, python3-dev) a post costs half.")'
+
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve test test-pure check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +33,9 @@ serve: $(READY) ## run a server on tcp://127.0.0.1:7400, its data under ./groupd
 
 test: $(READY_DEV) ## run the tests
 	$(BIN)/pytest -n $(WORKERS)
+
+test-pure: $(READY_DEV) ## run them in plain Python, with nothing compiled
+	GROUPD_PURE=1 $(BIN)/pytest -n $(WORKERS)
 
 check: $(READY_DEV) ## lint, formatting and types
 	$(BIN)/ruff check .
@@ -65,7 +74,7 @@ lock: $(READY_DEV) ## write both locks anew, with the newest versions
 		--output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove what can be made again; data stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist src/groupd/native/*.so src/groupd/native/*.c src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -76,12 +85,14 @@ $(BIN)/python:
 	}
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): requirements.lock pyproject.toml | $(BIN)/python
+$(READY): requirements.lock pyproject.toml $(NATIVE) | $(BIN)/python
 	$(PIP) --require-hashes --requirement requirements.lock
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(INSTALL)
+	@$(TELL)
 	@touch $@
 
-$(READY_DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(READY_DEV): requirements-dev.lock pyproject.toml $(NATIVE) | $(BIN)/python
 	$(PIP) --require-hashes --requirement requirements-dev.lock
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(INSTALL)
+	@$(TELL)
 	@touch $(READY) $@

@@ -65,7 +65,7 @@ class Group:
         records = []
         for user, event in events:
             self._written += 1
-            record = self._ledger.write(
+            record, _receipt = self._ledger.write(
                 event,
                 user=user,
                 request_id=REQUEST_ID.format(self._written) if self._with_ids else "",

@@ -19,7 +19,7 @@ SRC: Final = Path(__file__).parent.parent / "src" / "groupd"
 LINES_MAX: Final = 450
 
 _BASE: Final = ("errors", "config")
-_RULES: Final = (*_BASE, "domain", "wire")
+_RULES: Final = (*_BASE, "native", "domain", "wire")
 _ENGINE: Final = (*_RULES, "features", "storage.port", "storage.log")
 _SERVER: Final = (*_ENGINE, "storage.verify", "engine", "auth", "version")
 _FOR_CLIENTS: Final = (
@@ -34,8 +34,9 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "config_file": _BASE,
     "telemetry": ("errors",),
     "garbage": (),
-    "domain": _BASE,
-    "wire": (*_BASE, "domain"),
+    "native": (),
+    "domain": (*_BASE, "native"),
+    "wire": (*_BASE, "native", "domain"),
     "features": _RULES,
     "auth": (*_BASE, "domain"),
     "storage": _RULES,
@@ -259,6 +260,7 @@ SAMPLES: Final[list[tuple[Check, str, str]]] = [
     (imports_point_down, "domain.base", "def f():\n    import groupd.engine.actor"),
     (imports_point_down, "wire.rpc", "if TYPE_CHECKING:\n    from groupd.server.link import Link"),
     (imports_point_down, "errors", "from groupd.config import Config"),
+    (imports_point_down, "native", "from groupd.domain.base import Record"),
     (imports_point_down, "config", "from groupd import telemetry"),
     (imports_point_down, "domain.base", "from groupd.config_file import load_config"),
     (imports_point_down, "storage.sqlite", "from groupd.engine.actor import Actor"),

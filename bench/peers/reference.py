@@ -59,7 +59,7 @@ class PaddedDialect(ReferenceDialect):
 def push_bytes() -> int:
     """Give how long groupd's push of a post is, with a request id."""
     stream = StreamKey(GROUP, "", group_id(bytes(ID_BYTES)))
-    header = codec.HeaderCodec(stream).encode(
+    header = codec.RecordWriter(stream).header(
         100_000, time.time_ns() // 1_000_000, "user-000-000", "posted", uuid7(0, 0)
     )
     body = codec.encode_body(Posted("x" * TEXT_BYTES))

@@ -24,7 +24,7 @@ import attrs
 import structlog
 import trio
 
-from groupd import client
+from groupd import client, native
 from groupd.auth import TokenVerifier, issue_token
 from groupd.client.connection import Connection
 from groupd.client.limits import ClientLimits
@@ -304,7 +304,13 @@ async def serve(
                 # Before anybody is told that it runs, and may end it.
                 await nursery.start(_watch_signals, ending, nursery)
             announce(running)
-            log.info("serving", urls=list(running.urls), store=store.id, memory=config.memory)
+            log.info(
+                "serving",
+                urls=list(running.urls),
+                store=store.id,
+                memory=config.memory,
+                compiled=native.IS_COMPILED,
+            )
             await ending.wait()
             log.info("stopping", sessions=len(server.sessions))
             await server.stop()

@@ -32,8 +32,9 @@ from groupd.errors import ConfigError
 
 PREFIX: Final = "GROUPD_"
 
-_NOT_SETTINGS: Final = re.compile(r"CONFIG|TOKEN|(SERVICE_(HOST|PORT)|PORT)(_.*)?")
-"""Variables of commands, and those that Kubernetes makes for a service named groupd."""
+_NOT_SETTINGS: Final = re.compile(r"CONFIG|TOKEN|PURE|(SERVICE_(HOST|PORT)|PORT)(_.*)?")
+"""Variables of commands and of ``groupd.native``, and those that Kubernetes makes for a service
+named groupd."""
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 
 _Path: TypeAlias = "tuple[str | int, ...]"

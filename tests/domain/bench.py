@@ -84,7 +84,7 @@ class Book:
         state = self.state
         seq, n = state.seq + 1, state.n + event.countable
         forget = state.memory.overdue(now_ms, limits)
-        header = codec.HeaderCodec(self.stream).encode(seq, now_ms, user, event.kind, request_id)
+        header = codec.RecordWriter(self.stream).header(seq, now_ms, user, event.kind, request_id)
         salt = sha256(b"salt" + header).digest()[: codec.SALT_BYTES]
         body = codec.encode_body(event)
         inner = codec.inner_hash(salt, request_hash, body)
@@ -212,7 +212,8 @@ class World:
             )
             if receipt is not None:
                 return checked(command, command.answer(receipt, context))
-        decision = book.state.decide(command, context)
+        book.state.guard(command, context)
+        decision = command.decide(book.state, context)
         if isinstance(decision, Unchanged):
             return checked(command, decision.result)
         receipts = []

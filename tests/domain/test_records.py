@@ -109,10 +109,10 @@ def test_fields_that_an_earlier_version_did_not_write_have_their_defaults() -> N
 
 def test_a_header_does_not_depend_on_those_before_it() -> None:
     stream = StreamKey(GROUP, "", "G" * 16)
-    headers = codec.HeaderCodec(stream)
+    headers = codec.RecordWriter(stream)
     for seq, time_ms in enumerate((NOW_MS, NOW_MS, NOW_MS + 1, NOW_MS), start=1):
-        header = headers.encode(seq, time_ms, "mia", "posted", "")
-        assert header == codec.HeaderCodec(stream).encode(seq, time_ms, "mia", "posted", "")
+        header = headers.header(seq, time_ms, "mia", "posted", "")
+        assert header == codec.RecordWriter(stream).header(seq, time_ms, "mia", "posted", "")
         assert codec.decode_entries(header)["time_ms"] == time_ms
 
 

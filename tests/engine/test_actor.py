@@ -253,8 +253,9 @@ def elsewhere(store: Any, group: str, command: Any, *, user: str) -> None:
     rules = Rules(Limits(), {"ordinary": None}, "ordinary")  # type: ignore[dict-item]
     context = Context(stream, Identity(user), START_MS, rules, KEYS, str, Fetched())
     after = ledger.state.seq
-    events = ledger.state.decide(command, context)
-    records = [
+    ledger.state.guard(command, context)
+    events = command.decide(ledger.state, context)
+    written = [
         ledger.write(
             event,  # type: ignore[arg-type]
             user=user,
@@ -266,6 +267,7 @@ def elsewhere(store: Any, group: str, command: Any, *, user: str) -> None:
         )
         for event in events  # type: ignore[union-attr]
     ]
+    records = [record for record, _receipt in written]
     changes = [
         change
         for record, event in zip(records, events, strict=True)  # type: ignore[arg-type]

@@ -243,7 +243,7 @@ def entry_for(name: str, event: Event, number: int) -> dict[str, Any]:
         "stream": list(stream),
         "header": header,
         "event": meaning_of(event),
-        "header_hex": codec.HeaderCodec(stream).encode(**header).hex(),
+        "header_hex": codec.RecordWriter(stream).header(**header).hex(),
         "body_hex": codec.encode_body(event).hex(),
     }
 

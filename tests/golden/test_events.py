@@ -49,7 +49,7 @@ def test_stored_bytes_mean_what_they_meant(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
 def test_the_same_event_is_stored_in_the_same_bytes(entry: dict[str, Any]) -> None:
     assert codec.encode_body(decoded(entry)).hex() == entry["body_hex"]
-    header = codec.HeaderCodec(StreamKey(*entry["stream"])).encode(**entry["header"])
+    header = codec.RecordWriter(StreamKey(*entry["stream"])).header(**entry["header"])
     assert header.hex() == entry["header_hex"]
 
 

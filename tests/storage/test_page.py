@@ -26,7 +26,7 @@ FAR = 2**63 - 1
 
 def record(seq: int, *, text: str, audience: Audience, request_id: str) -> Record:
     """Make a record whose bytes are such as a server writes; of its hashes nothing is asked."""
-    header = codec.HeaderCodec(HALL).encode(seq, 1_000 + seq, "ann", "posted", request_id)
+    header = codec.RecordWriter(HALL).header(seq, 1_000 + seq, "ann", "posted", request_id)
     body = codec.encode_body(Posted(text=text))
     private = (audience, seq, 0, False, header, b"salt", b"hash", body, b"inner", b"chain")
     return Record(seq, 1_000 + seq, "posted", "ann", request_id, *private)

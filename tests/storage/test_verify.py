@@ -15,19 +15,19 @@ from groupd.storage.port import Append, AppendAll, Problem, Store
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.verify import BEGINNING, check_slice, verify, verify_index
 from groupd.testing.log_samples import ANN, HALL, YARD, append, do, head_of, member
-from groupd.wire.codec import GENESIS, HeaderCodec, chain_hash, inner_hash
+from groupd.wire.codec import GENESIS, RecordWriter, chain_hash, inner_hash
 
 STREAM = StreamKey(GROUP, "", "chained")
 
 
 def chained(count: int) -> list[Record]:
     """Make records as the engine does, with true hashes."""
-    codec = HeaderCodec(STREAM)
+    codec = RecordWriter(STREAM)
     records: list[Record] = []
     chain = GENESIS
     for seq in range(1, count + 1):
         request_id = f"id-{seq}" if seq % 2 else ""
-        header = codec.encode(seq, 1_000 + seq, "ann", "posted", request_id)
+        header = codec.header(seq, 1_000 + seq, "ann", "posted", request_id)
         body, salt, request_hash = b"\x01\xa4text\xa2hi", bytes([seq] * 16), b"h" * 16
         inner = inner_hash(salt, request_hash, body)
         chain = chain_hash(chain, header, audience=0, n=seq, forget=0, inner=inner)

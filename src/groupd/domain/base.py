@@ -262,10 +262,10 @@ class Request:
         """
         # The constructor would do the same, but takes longer for all that is left out.
         request = cls.__new__(cls)
-        for alias, default, convert, field, put in slots_of(cls):
+        for alias, default, check, put in slots_of(cls):
             value = params.get(alias)
-            if value is not None:
-                put(request, convert(value, field))
+            if value is not None and value is not default:
+                put(request, check(value, alias))
             elif default is not attrs.NOTHING:
                 put(request, default)
             else:

@@ -12,7 +12,7 @@ record is (``overdue``) and stored in it (``Record.forget``); replaying reads no
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import attrs
 
 from groupd.config import Limits
 from groupd.domain.base import Receipt
-from groupd.domain.fields import embedded_ms, request_id_ms
+from groupd.domain.fields import embedded_ms, not_a_request_id
 from groupd.errors import Rejected
 
 FORGOTTEN_USERS_MAX: Final = 10_000
@@ -31,11 +31,16 @@ FORGOTTEN_USERS_MAX: Final = 10_000
 class RequestMemory:
     """Remembered requests, oldest first. Keys are ``(user, id in lower case)``."""
 
-    # Ordered, since a plain dict walks over all that was ever deleted to find its first key.
-    receipts: OrderedDict[tuple[str, str], Receipt] = attrs.field(factory=OrderedDict)
+    receipts: dict[tuple[str, str], Receipt] = attrs.field(factory=dict)
+    # Beside the dict, which would walk over all that was ever deleted to find its first key.
+    order: deque[tuple[str, str]] = attrs.field(init=False)
+    """The keys of the receipts, the oldest first."""
     forgotten: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
     """User -> time; those who lost an id last are last."""
     forgotten_ms: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.order = deque(self.receipts)
 
     def recall(
         self, user: str, request_id: str, request_hash: bytes, *, now_ms: int, limits: Limits
@@ -45,7 +50,7 @@ class RequestMemory:
         Raises Rejected ``conflict {id_reused}`` for other content under the same id, and
         ``stale_id`` for an id that is too old, or too far ahead, to be told from a duplicate.
         """
-        receipt = self.receipts.get((user, request_id.lower()))
+        receipt = self.receipts.get((user, _folded(request_id)))
         if receipt is not None:
             # An erased record has lost its hash, and with it the means to tell the contents apart.
             if receipt.request_hash not in (request_hash, b""):
@@ -55,11 +60,15 @@ class RequestMemory:
                     reason="id_reused",
                 )
             return receipt
-        time_ms = request_id_ms(request_id)
+        time_ms = embedded_ms(request_id)
+        if time_ms < 0:
+            raise not_a_request_id()
         oldest_ms = now_ms - limits.ids_window_ms + 1
-        for forgotten_ms in (self.forgotten_ms, self.forgotten.get(user, 0)):
-            if forgotten_ms >= oldest_ms:
-                oldest_ms = forgotten_ms + 1
+        if self.forgotten_ms >= oldest_ms:
+            oldest_ms = self.forgotten_ms + 1
+        forgotten_ms = self.forgotten.get(user, 0)
+        if forgotten_ms >= oldest_ms:
+            oldest_ms = forgotten_ms + 1
         if not oldest_ms <= time_ms <= now_ms + limits.ids_ahead_ms:
             raise Rejected(
                 "stale_id",
@@ -78,23 +87,27 @@ class RequestMemory:
         excess = len(self.receipts) + 1 - limits.ids_max
         if excess > 0:
             return 1 if excess == 1 else 2
-        count = 0
-        for receipt in self.receipts.values():
-            if count == 2 or receipt.time_ms > now_ms - limits.ids_window_ms:
+        count, until_ms = 0, now_ms - limits.ids_window_ms
+        for key in self.order:
+            if count == 2 or self.receipts[key].time_ms > until_ms:
                 break
             count += 1
         return count
 
     def remember(self, user: str, request_id: str, receipt: Receipt) -> None:
         """Keep the receipt of a request's first event; further events change nothing."""
-        # A UUID is the same in either case, and what a client keeps it in may change the case.
-        self.receipts.setdefault((user, request_id.lower()), receipt)
+        key = (user, _folded(request_id))
+        if key not in self.receipts:
+            self.receipts[key] = receipt
+            self.order.append(key)
 
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
         receipts, forgotten = self.receipts, self.forgotten
         for _ in range(min(count, len(receipts))):
-            (user, request_id), _receipt = receipts.popitem(last=False)
+            key = self.order.popleft()
+            del receipts[key]
+            user, request_id = key
             time_ms, before_ms = embedded_ms(request_id), forgotten.get(user)
             if before_ms is None or time_ms > before_ms:
                 forgotten[user] = time_ms
@@ -108,17 +121,17 @@ class RequestMemory:
 
         Retries get the first answer all the same.
         """
-        oldest = next(iter(self.receipts.values()), None)
-        if not seqs or oldest is None or max(seqs) < oldest.seq:
+        receipts, order = self.receipts, self.order
+        if not seqs or not order or max(seqs) < receipts[order[0]].seq:
             return
         first = min(seqs)
         # From the newest, since what is recalled was mostly said just now.
-        for key, receipt in reversed(self.receipts.items()):
+        for key in reversed(order):
+            receipt = receipts[key]
             if receipt.seq < first:
                 return
             if receipt.seq in seqs:
-                # The same key again: its place stays, and so does the iteration.
-                self.receipts[key] = receipt._replace(request_hash=b"")
+                receipts[key] = receipt._replace(request_hash=b"")
 
     def dump(self, *, erasable: bool = True) -> list[Any]:
         """Give it as plain values; without the erasable ones, request hashes are left out."""
@@ -127,7 +140,7 @@ class RequestMemory:
             [list(item) for item in self.forgotten.items()],
             [
                 [*key, *(value if erasable else value._replace(request_hash=b""))]
-                for key, value in self.receipts.items()
+                for key, value in ((key, self.receipts[key]) for key in self.order)
             ],
         ]
 
@@ -135,5 +148,11 @@ class RequestMemory:
     def load(cls, plain: Any) -> RequestMemory:
         """Rebuild it from ``dump``."""
         forgotten_ms, forgotten, rows = plain
-        receipts = OrderedDict(((row[0], row[1]), Receipt(*row[2:])) for row in rows)
+        receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in rows}
         return cls(receipts, OrderedDict((user, ms) for user, ms in forgotten), forgotten_ms)
+
+
+def _folded(request_id: str) -> str:
+    """Give an id in lower case: a UUID is the same in either, and a client may change it."""
+    # Mostly it is, and then there is no second string to keep.
+    return request_id if request_id.islower() else request_id.lower()

@@ -16,6 +16,7 @@ from unicodedata import combining, normalize
 
 import attrs
 
+from groupd import native
 from groupd.config import CONTENT
 from groupd.errors import Rejected
 
@@ -48,6 +49,10 @@ _UUID7: Final = re.compile(
 )
 
 
+CHECK: Final = "check"
+"""Where the check of a field stands in its metadata: value, name -> value."""
+
+
 class _Required:
     """Marks a field without a default."""
 
@@ -78,7 +83,7 @@ def _make(
         default=attrs.NOTHING if default is REQUIRED else default,
         alias=alias,
         converter=attrs.Converter(convert, takes_field=True),
-        metadata={"type": shown, **schema},
+        metadata={"type": shown, CHECK: check, **schema},
     )
 
 
@@ -100,12 +105,17 @@ def _composed(text: str, field: str) -> str:
     return normalize("NFC", text)
 
 
-def _is_plain(text: str) -> bool:
-    """Say whether all is printable ASCII, with nothing to compose, to refuse or that is invisible.
-
-    But for the space. Most ids are, and this is ten times as fast as looking for what is not.
-    """
+def _is_plain_in_python(text: str) -> bool:
     return text.isascii() and text.isprintable()
+
+
+is_plain: Final[Callable[[str], bool]] = (
+    _is_plain_in_python if native.records is None else native.records.is_plain
+)
+"""Says whether all is printable ASCII, with nothing to compose, to refuse or that is invisible.
+
+But for the space. Most ids are, and this is ten times as fast as looking for what is not.
+"""
 
 
 def is_blank(text: str) -> bool:
@@ -116,8 +126,8 @@ def is_blank(text: str) -> bool:
 def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) -> str:
     """Check a text and give it in NFC. White space stays as it is."""
     text = _string(value, field)
-    is_plain = _is_plain(text)
-    if not is_plain:
+    plain = is_plain(text)
+    if not plain:
         text = _composed(text, field)
         if _FORBIDDEN_IN_TEXT.search(text):
             raise refuse(field, "control characters are not allowed")
@@ -127,7 +137,7 @@ def clean_text(value: Any, field: str, *, max_chars: int, min_chars: int = 1) ->
     limit = CONTENT.text_max_bytes
     if len(text) * 4 > limit and len(text.encode()) > limit:
         raise Rejected("too_large", f"{field}: expected at most {limit} bytes", limit_bytes=limit)
-    if min_chars and (not text.strip() if is_plain else is_blank(text)):
+    if min_chars and (not text.strip() if plain else is_blank(text)):
         raise refuse(field, "is empty")
     return text
 
@@ -165,7 +175,7 @@ def clean_group(value: Any, field: str) -> str:
     """Check the shape of a group id, or of another key of a page."""
     if type(value) is not str or len(value) > CONTENT.ref_max:
         raise refuse(field, "expected a group id, a string")
-    if not _is_plain(value) and _FORBIDDEN_IN_NAME.search(value):
+    if not is_plain(value) and _FORBIDDEN_IN_NAME.search(value):
         raise refuse(field, "expected a group id, a string")
     return value
 
@@ -236,14 +246,25 @@ def size_of(value: Any) -> int:
 
 def request_id_ms(value: Any) -> int:
     """Check a request id, a UUIDv7 in its 36-character form; give the time embedded in it."""
-    if type(value) is not str or not _UUID7.fullmatch(value):
-        raise refuse("id", "expected a UUIDv7 in its 36-character form")
-    return embedded_ms(value)
+    time_ms = embedded_ms(value) if type(value) is str else -1
+    if time_ms < 0:
+        raise not_a_request_id()
+    return time_ms
 
 
-def embedded_ms(request_id: str) -> int:
-    """Give the time in a request id that was checked before."""
-    return int(request_id[:8] + request_id[9:13], 16)
+def not_a_request_id() -> Rejected:
+    """Make the error for an ``id`` that is no UUIDv7."""
+    return refuse("id", "expected a UUIDv7 in its 36-character form")
+
+
+def _embedded_ms_in_python(value: str) -> int:
+    return int(value[:8] + value[9:13], 16) if _UUID7.fullmatch(value) else -1
+
+
+embedded_ms: Final[Callable[[str], int]] = (
+    _embedded_ms_in_python if native.records is None else native.records.embedded_ms
+)
+"""Gives the time in a UUIDv7 of 36 characters, in milliseconds; -1 where it is none."""
 
 
 # --- fields
@@ -251,8 +272,14 @@ def embedded_ms(request_id: str) -> int:
 
 def text(max_chars: int, *, default: Any = REQUIRED, min_chars: int = 1) -> Any:
     """Make a field for text of several lines."""
+    # In ASCII a character is a byte, so such a text is not too long in bytes either.
+    plain_max = min(max_chars, CONTENT.text_max_bytes)
 
     def check(value: Any, field: str) -> str:
+        # Most texts are this, and it is all that there is to look at then.
+        is_short = type(value) is str and 0 < len(value) <= plain_max
+        if is_short and is_plain(value) and not value.isspace():
+            return str(value)
         return clean_text(value, field, max_chars=max_chars, min_chars=min_chars)
 
     return _make(check, "text", default, min=min_chars, max=max_chars)

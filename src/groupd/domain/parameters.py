@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
+from groupd.domain.fields import CHECK
+
 
 class Parameter(NamedTuple):
     """One parameter of a request: its name in the class and on the wire, and its default."""
@@ -22,9 +24,8 @@ class Slot(NamedTuple):
 
     alias: str
     default: Any
-    convert: Callable[[Any, Any], Any]
-    """Takes the value and ``field``; gives what the constructor would keep, or raises Rejected."""
-    field: attrs.Attribute[Any]
+    check: Callable[[Any, str], Any]
+    """Takes a value and ``alias``; gives what the constructor would keep, or raises Rejected."""
     put: Callable[[Any, Any], None]
     """Puts what was converted into a request."""
 
@@ -41,8 +42,7 @@ def _slots_of(cls: type[attrs.AttrsInstance]) -> tuple[tuple[Any, ...], ...]:
         Slot(
             field.alias or field.name,
             field.default,
-            field.converter.converter,
-            field,
+            field.metadata[CHECK],
             getattr(cls, field.name).__set__,
         )
         for field in attrs.fields(cls)

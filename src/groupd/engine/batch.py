@@ -28,7 +28,6 @@ from groupd.domain.base import (
 )
 from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
-from groupd.domain.stream import receipt_of
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Move, Publication
@@ -133,7 +132,8 @@ class Batch:
             )
             if receipt is not None:
                 return request.answer(receipt, context)
-        decision = state.decide(request, context)
+        state.guard(request, context)
+        decision = request.decide(state, context)
         if isinstance(decision, Unchanged):
             return decision.result
         first: Receipt | None = None
@@ -141,38 +141,47 @@ class Batch:
             if isinstance(item, Founding):
                 self._found(item, user, request_id, request_hash)
                 continue
-            record = self._write(item, user, request_id, request_hash)
+            receipt = self._write(item, user, request_id, request_hash)
             if first is None:
-                first = receipt_of(record, item)
+                first = receipt
         assert first is not None, "a decision of no event is Unchanged"
         return request.answer(first, context)
 
-    def _write(self, event: Event, user: str, request_id: str, request_hash: bytes) -> Record:
-        record = self._record(self.ledger, event, user, request_id, request_hash)
+    def _write(self, event: Event, user: str, request_id: str, request_hash: bytes) -> Receipt:
+        """Write one record of the stream; gives its receipt."""
+        if event.followed:
+            self.is_followed = True
+        record, receipt = self.ledger.write(
+            event,
+            user,
+            request_id,
+            request_hash,
+            self._draw(codec.SALT_BYTES),
+            now_ms=self.now_ms,
+            limits=self._limits,
+        )
         self.records.append(record)
         self.events.append(event)
-        assert record.body is not None, "only the store erases"
-        self.size_bytes += len(record.header) + len(record.body)
-        return record
+        body = record.body
+        assert body is not None, "only the store erases"
+        self.size_bytes += len(record.header) + len(body)
+        return receipt
 
     def _found(self, founding: Founding, user: str, request_id: str, request_hash: bytes) -> None:
         """Make the first records of a stream that has no actor yet."""
         ledger = Ledger.empty(founding.stream)
-        records = [
-            self._record(ledger, event, user, request_id, request_hash) for event in founding.events
-        ]
+        records = []
+        for event in founding.events:
+            salt = self._draw(codec.SALT_BYTES)
+            record, _receipt = ledger.write(
+                *(event, user, request_id, request_hash, salt),
+                now_ms=self.now_ms,
+                limits=self._limits,
+            )
+            records.append(record)
+            self.is_followed |= event.followed
         append = _append(ledger, 0, records, founding.events)
         self.founded.append((append, publication_of(founding.stream, records, founding.events)))
-
-    def _record(
-        self, ledger: Ledger, event: Event, user: str, request_id: str, request_hash: bytes
-    ) -> Record:
-        if event.followed:
-            self.is_followed = True
-        salt = self._draw(codec.SALT_BYTES)
-        return ledger.write(
-            event, user, request_id, request_hash, salt, now_ms=self.now_ms, limits=self._limits
-        )
 
     # --- what comes of it
 
@@ -215,12 +224,11 @@ def publication_of(
 ) -> Publication:
     """Frame the records of a batch for everybody."""
     prefix = codec.frame_prefix(stream)
-    event_map = codec.event_map
-    publication = Publication(records[-1].seq, [event_map(record, prefix) for record in records])
-    for index, (record, event) in enumerate(zip(records, events, strict=True)):
-        if record.audience:
-            publication.masked[index] = prefix + codec.hidden_map(record)
+    publication = Publication(records[-1].seq, codec.frames_of(records, prefix))
+    for index, event in enumerate(events):
+        if event.audience:
+            publication.masked[index] = prefix + codec.hidden_map(records[index])
         if event.moves:
-            for user, view in event.views(record):
+            for user, view in event.views(records[index]):
                 publication.moves.append(Move(index, user, view, event.lets_in))
     return publication

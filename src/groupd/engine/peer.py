@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import trio
 
+from groupd import native
 from groupd.domain.base import GROUP, StreamKey
 from groupd.wire import rpc
 
@@ -90,7 +91,18 @@ class Peer:
         if self._busy:
             self._push_busy(stream, chunk)
             return
-        push_all((self,), stream, chunk)
+        self._push_elsewhere(chunk)
+
+    def _push_elsewhere(self, chunk: bytes) -> None:
+        try:
+            taken = self._try_send(chunk)
+        except BlockingIOError:
+            taken = 0
+        except BROKEN:
+            self._give_up()
+            return
+        if taken != len(chunk):
+            self._keep(chunk[taken:] if taken else chunk)
 
     def _push_busy(self, stream: StreamKey, chunk: bytes) -> None:
         if self.closed:
@@ -247,7 +259,7 @@ def _take_all(data: bytes) -> int:
     return len(data)
 
 
-def push_all(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) -> None:
+def _push_all_in_python(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) -> None:
     """Give the same frames to many: ``Peer.push`` for each of them.
 
     The one loop that runs for each delivery. What a call of Python's costs for each of 200 members
@@ -267,6 +279,11 @@ def push_all(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) -> None:
             continue
         if taken != size:
             peer._keep(chunk[taken:] if taken else chunk)
+
+
+push_all: Final[Callable[[Iterable[Peer], StreamKey, bytes], None]] = (
+    _push_all_in_python if native.fanout is None else native.fanout.push_all
+)
 
 
 def lagged_frame(stream: StreamKey, head: int) -> bytes:

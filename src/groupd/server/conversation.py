@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
+from groupd.domain.catalog import REQUESTS
 from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
@@ -36,6 +37,12 @@ Later: TypeAlias = Callable[[], Awaitable[None]]
 
 
 _SERVED_HERE: Final = frozenset((Hello, Ping, OperatorLog, OperatorCheck))
+_WAITED_FOR: Final = frozenset(
+    request
+    for request in REQUESTS.values()
+    if request in READS or (request.through_account and request not in _SERVED_HERE)
+)
+"""What holds up the requests that the same connection sends after it."""
 
 
 class Line(Replies, Protocol):
@@ -95,14 +102,33 @@ class Conversation:
         if caller is None and message.method != Hello.method and not self._is_operator:
             raise Rejected("unauthenticated", "say hello first")
         call = understand(message, operator=self._is_operator)
-        request = call.request
-        if self._seat is not None and self._services.has_rate_limits:
+        request, services = call.request, self._services
+        if services.has_rate_limits and self._seat is not None:
             self._charge(self._seat, request.cost)
-        if type(request) in _SERVED_HERE:
+        cls = request.__class__
+        if cls in _SERVED_HERE:
             return self._serve_here(request, message.msgid)
         if caller is None:
             raise Rejected("unauthenticated", "say hello first")
-        return self._pass_on(caller, call, message.msgid)
+        if services.has_expired(caller):
+            raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
+        if cls in _WAITED_FOR:
+            return self._pass_on(caller, call, message.msgid)
+        line = self._line
+        line.open_requests += 1
+        try:
+            self._hub.submit(
+                caller,
+                request,  # type: ignore[arg-type]
+                group=call.group,
+                request_id=call.request_id,
+                replies=line,
+                tag=message.msgid,
+            )
+        except Rejected:
+            line.open_requests -= 1
+            raise
+        return None
 
     def _serve_here(self, request: Request, msgid: int) -> Later | None:
         """Serve what the engine knows nothing of."""
@@ -116,32 +142,13 @@ class Conversation:
         self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
         return None
 
-    def _pass_on(self, caller: Identity, call: Call, msgid: int) -> Later | None:
-        """Give a request to the engine."""
-        if self._services.has_expired(caller):
-            raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
-        request, line = call.request, self._line
-        if request.through_account:
+    def _pass_on(self, caller: Identity, call: Call, msgid: int) -> Later:
+        """Give a request to the engine, and have this connection wait for the answer."""
+        if call.request.through_account:
             # Awaited, because what this connection sends next may count on it: a post by somebody
             # who is joining must not be there before them.
             return lambda: self._ask(caller, call, msgid)
-        if type(request) in READS:
-            return lambda: self._read(caller, call, msgid)
-        assert isinstance(request, (Command, LiveQuery))
-        line.open_requests += 1
-        try:
-            self._hub.submit(
-                caller,
-                request,
-                group=call.group,
-                request_id=call.request_id,
-                replies=line,
-                tag=msgid,
-            )
-        except Rejected:
-            line.open_requests -= 1
-            raise
-        return None
+        return lambda: self._read(caller, call, msgid)
 
     async def _ask(self, caller: Identity, call: Call, msgid: int) -> None:
         request = call.request

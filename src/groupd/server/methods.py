@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -24,17 +26,25 @@ class Call(NamedTuple):
     request_id: str
 
 
+_FORMS: Final[Mapping[str, tuple[type[Request], bool, bool]]] = MappingProxyType(
+    {
+        method: (cls, cls.addressed in (GROUP, "code", "group or account"), cls.takes_id)
+        for method, cls in REQUESTS.items()
+    }
+)
+"""Method -> its request, and whether it takes a ``group`` and an ``id``."""
+
+
 def understand(message: rpc.Request, *, operator: bool) -> Call:
     """Parse a request; raises Rejected ``unknown_method`` or ``bad_request``."""
-    cls = REQUESTS.get(message.method)
-    if cls is None or (cls.operator and not operator):
+    _msgid, method, params = message
+    form = _FORMS.get(method)
+    if form is None or (form[0].operator and not operator):
         raise Rejected("unknown_method", "there is no such method")
-    params = message.params
-    group = None
-    if cls.addressed in (GROUP, "code", "group or account"):
-        group = params.get("group")
+    cls, takes_group, takes_id = form
+    group = params.get("group") if takes_group else None
     request_id = ""
-    if cls.takes_id:
+    if takes_id:
         given = params.get("id")
         if given is not None:
             if type(given) is not str or len(given) != ID_LENGTH:

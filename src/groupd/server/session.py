@@ -171,11 +171,19 @@ class Session:
 
         Gives what that is; None where all is served, or where the client is congested.
         """
-        messages = self._messages
+        messages, serve = self._messages, self._conversation.serve
         while messages and self._farewell is None and not self._is_congested:
-            later = self._handle(messages.pop())
-            if later is not None:
-                return later
+            message = messages.pop()
+            if type(message) is rpc.Request:
+                try:
+                    work = serve(message)
+                except Exception as error:
+                    self._refuse_for(message, error)
+                    continue
+                if work is not None:
+                    return self._guarded(message, work)
+            elif type(message) is rpc.Response:
+                self.say_goodbye("bad_request", "a client sends requests, not responses")
         return None
 
     def _pause(self) -> None:
@@ -260,19 +268,8 @@ class Session:
 
     # --- handling
 
-    def _handle(self, message: rpc.Message) -> Later | None:
-        """Serve a message, or give what that has to wait for."""
-        if not isinstance(message, rpc.Request):
-            if isinstance(message, rpc.Response):
-                self.say_goodbye("bad_request", "a client sends requests, not responses")
-            return None
-        try:
-            work = self._conversation.serve(message)
-        except Exception as error:
-            self._refuse_for(message, error)
-            return None
-        if work is None:
-            return None
+    def _guarded(self, message: rpc.Request, work: Later) -> Later:
+        """Give what a request has to wait for, with an answer whatever becomes of it."""
 
         async def later() -> None:
             try:
@@ -302,7 +299,8 @@ class Session:
         """Answer a request that was passed on."""
         self.peer.answer(rpc.encode_response(tag, result))
         self.open_requests -= 1
-        self._relieve()
+        if self._relieved is not None:
+            self._relieve()
 
     def refuse(self, tag: int, error: Rejected) -> None:
         """Refuse a request that was passed on."""

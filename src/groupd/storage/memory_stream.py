@@ -5,16 +5,17 @@ from __future__ import annotations
 import attrs
 
 from groupd.domain.base import Record
+from groupd.storage.memory_rows import Rows
 from groupd.storage.port import Snapshot
 
 
 @attrs.define(eq=False)
 class MemoryStream:
-    """A list of records, and the registers beside it."""
+    """Its records, and the registers beside them."""
 
     number: int
     """Streams are numbered in the order of their founding."""
-    records: list[Record] = attrs.field(factory=list)
+    records: Rows = attrs.field(factory=Rows)
     deadline_ms: int | None = None
     snapshot: Snapshot | None = None
     cursors: dict[str, int] = attrs.field(factory=dict)

@@ -21,6 +21,7 @@ from groupd.config import CONTENT
 from groupd.domain.base import ACCOUNT, GROUP, Audience, Command, Event, Request, Rule
 from groupd.domain.cards import CARDS
 from groupd.domain.catalog import EVENTS, REQUESTS
+from groupd.domain.fields import CHECK
 from groupd.domain.group.state import rules_of
 from groupd.errors import CODES, REASONS
 from groupd.testing.shapes import SHAPES
@@ -166,7 +167,7 @@ def _params(cls: type[Request]) -> dict[str, Any]:
         spec["required"] = field.default is attrs.NOTHING
         if not spec["required"]:
             spec["default"] = field.default
-        spec |= {key: value for key, value in field.metadata.items() if key != "type"}
+        spec |= {key: value for key, value in field.metadata.items() if key not in ("type", CHECK)}
         params[field.alias or field.name] = spec
     if cls.takes_id:
         params["id"] = {"type": "id", "required": False}

@@ -35,6 +35,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 import attrs
 import msgpack
 
+from groupd import native
 from groupd.config import Limits
 from groupd.errors import LocalProtocolError, RemoteProtocolError
 
@@ -244,10 +245,23 @@ class Unframer:
         return messages
 
     def _cut(self, data: bytes, messages: list[Message]) -> None:
-        spare = self._limits.spare
-        buffer = self._pending
+        limits, buffer = self._limits, self._pending
         buffer += data
-        scanner = self._scanner
+        if native.frames is not None and type(buffer) is bytes:
+            # Nearly always this is all of it; what it stops at is looked at below.
+            end = native.frames.take_requests(
+                buffer,
+                messages,
+                Request,
+                frame_max=self.frame_max_bytes,
+                array_max=limits.array_max,
+                map_max=limits.map_max,
+            )
+            buffer = data = buffer[end:]
+            if not buffer:
+                self._pending = b""
+                return
+        spare, scanner = limits.spare, self._scanner
         if scanner is None:
             scanner = spare.pop() if spare else msgpack.Unpacker(read_size=RESCAN_MAX_BYTES)
             base = scanner.tell()
@@ -256,7 +270,7 @@ class Unframer:
             base = self._scanner_base
             scanner.feed(data)
 
-        start, size, decode = 0, len(buffer), self._limits.decode
+        start, size, decode = 0, len(buffer), limits.decode
         try:
             while start < size:
                 scanner.skip()

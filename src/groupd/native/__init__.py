@@ -1,0 +1,36 @@
+"""The hot path of a post, compiled, where a C compiler was there: the same a second time, faster.
+
+Placement rules:
+- Each module here does what Python does elsewhere, and not otherwise. Python is the reference: it
+  is always there, says why, and runs where nothing was compiled. ``tests/native`` holds the two
+  together.
+- Nothing is decided here, and nothing is kept. What is worth a second truth takes a fifth off what
+  a post costs; ``docs/design/fanout.md`` has the figures.
+
+``GROUPD_PURE=1`` in the environment leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+_NAMES: Final = ("fanout", "frames", "records")
+
+
+def _load() -> tuple[ModuleType, ...] | tuple[None, ...]:
+    """Give the compiled modules, all or none."""
+    if os.environ.get("GROUPD_PURE"):
+        return (None, None, None)
+    try:
+        return tuple(import_module(f"{__name__}.{name}") for name in _NAMES)
+    except ImportError:
+        return (None, None, None)
+
+
+fanout, frames, records = _load()
+
+IS_COMPILED: Final = records is not None
+"""Whether this process runs with it."""

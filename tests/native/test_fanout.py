@@ -1,0 +1,168 @@
+"""The compiled loop gives each peer what Python gives it, and a closed socket nothing."""
+
+from __future__ import annotations
+
+import socket
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groupd import native
+from groupd.domain.base import GROUP, StreamKey
+from groupd.engine import peer as peers
+from groupd.engine.peer import Peer
+from groupd.server.link import SocketLink
+
+pytestmark = pytest.mark.skipif(not native.IS_COMPILED, reason="nothing is compiled here")
+
+STREAM = StreamKey(GROUP, "", "G" * 16)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    for end in (one, other):
+        end.setblocking(False)
+    with one, other:
+        yield one, other
+
+
+def peer_of(send: Any, heard: list[str] | None = None) -> Peer:
+    said = [] if heard is None else heard
+    return Peer(
+        try_send=send,
+        wake=lambda: said.append("wake"),
+        broken=lambda: said.append("broken"),
+        head_of=lambda stream: 7,
+        max_bytes=100,
+    )
+
+
+def test_bytes_reach_the_other_end(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert native.fanout is not None
+    sender = native.fanout.Sender(pair[0])
+    assert sender(b"hello") == 5
+    native.fanout.push_all({peer_of(sender): 0}, STREAM, b" you")
+    assert pair[1].recv(100) == b"hello you"
+
+
+def test_what_the_kernel_does_not_take_is_kept_for_that_peer(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    assert native.fanout is not None
+    heard: list[str] = []
+    sender = native.fanout.Sender(pair[0])
+    with suppress(BlockingIOError):
+        while True:
+            sender(b"x" * 50_000)
+    slow = peer_of(sender, heard)
+    native.fanout.push_all([slow], STREAM, b"chunk")
+    assert (slow.waiting_bytes, slow.take(), heard) == (5, b"chunk", ["wake"])
+
+
+def test_a_part_that_the_kernel_took_is_not_sent_again(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    assert native.fanout is not None
+    one, other = pair
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    chunk = bytes(range(256)) * 4_000
+    slow = peer_of(native.fanout.Sender(one))
+    slow._max_bytes = len(chunk)
+    native.fanout.push_all([slow], STREAM, chunk)
+    assert 0 < slow.waiting_bytes < len(chunk)
+    read, rest = bytearray(), b""
+    while len(read) < len(chunk):
+        read += other.recv(1_000_000)
+        rest = rest or slow.take()
+        rest = rest[one.send(rest) :] if rest else rest
+    assert read == chunk
+
+
+def test_a_peer_that_has_gone_is_told_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert native.fanout is not None
+    heard: list[str] = []
+    gone = peer_of(native.fanout.Sender(pair[0]), heard)
+    pair[1].close()
+    for _ in range(2):
+        native.fanout.push_all([gone], STREAM, b"chunk")
+    assert (heard, gone.closed) == (["broken"], True)
+
+
+async def test_a_closed_link_does_not_write_to_the_next_socket_of_its_number() -> None:
+    one, other = socket.socketpair()
+    number = one.fileno()
+    link = SocketLink(one, "test")
+    send, heard = link.send, list[str]()
+    peer = peer_of(send, heard)
+    await link.aclose()
+    next_one, reader = socket.socketpair()
+    with next_one, reader, other:
+        assert number in (next_one.fileno(), reader.fileno())
+        for end in (next_one, reader):
+            end.setblocking(False)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            send(b"astray")
+        peers.push_all([peer], STREAM, b"astray")
+        assert heard == ["broken"]
+        for end in (next_one, reader):
+            with pytest.raises(BlockingIOError):
+                end.recv(1)
+
+
+def test_a_socket_lives_as_long_as_its_sender(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert native.fanout is not None
+    one = pair[0].dup()
+    alive, sender = weakref.ref(one), native.fanout.Sender(one)
+    del one
+    still = alive()
+    assert still is not None
+    with still:
+        sender.close()
+    del still
+    assert alive() is None
+
+
+STATES = st.sampled_from(["free", "takes nothing", "takes one", "broken", "answering", "closed"])
+
+
+def scene(states: list[str]) -> tuple[list[Peer], list[list[Any]]]:
+    """Make peers in these states, and what each of them hears."""
+    made, heard = [], []
+    for state in states:
+        log: list[Any] = []
+
+        def send(data: bytes, state: str = state, log: list[Any] = log) -> int:
+            log.append(data)
+            if state == "takes nothing":
+                raise BlockingIOError
+            if state == "broken":
+                raise BrokenPipeError
+            return 1 if state == "takes one" else len(data)
+
+        peer = peer_of(send, log)
+        if state == "answering":
+            peer.answer(b"answer")
+        if state == "closed":
+            peer.close()
+        made.append(peer)
+        heard.append(log)
+    return made, heard
+
+
+@given(st.lists(STATES, max_size=6), st.lists(st.binary(min_size=1, max_size=60), max_size=4))
+def test_peers_over_other_links_hear_the_same(states: list[str], chunks: list[bytes]) -> None:
+    seen = []
+    assert native.fanout is not None
+    for push_all in (native.fanout.push_all, peers._push_all_in_python):
+        made, heard = scene(states)
+        for chunk in chunks:
+            push_all(made, STREAM, chunk)
+        waiting = [(peer.waiting_bytes, peer.closed, peer.lags(STREAM)) for peer in made]
+        seen.append((heard, waiting, [peer.take() for peer in made if not peer.closed]))
+    assert seen[0] == seen[1]
