@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _hashlib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from groupd import native
 from groupd.domain import fields
 from groupd.domain.base import ACCOUNT, GROUP, Event, Record, Request, StreamKey, Unknown
 from groupd.domain.catalog import REQUESTS
+from groupd.domain.group.messages import Post
 from groupd.storage import memory_rows
 from groupd.wire import codec
 from tests import strategies
@@ -129,6 +131,19 @@ def test_the_time_in_a_request_id_is_the_same(value: str) -> None:
 @given(st.text(max_size=40) | st.text(st.characters(max_codepoint=0x7F), max_size=40))
 def test_plain_texts_are_the_same(text: str) -> None:
     assert fields.is_plain(text) == fields._is_plain_in_python(text)
+
+
+@pytest.mark.parametrize("path", ["/no/such/library.so", "groupd"])
+def test_where_openssl_is_not_found_hashlib_hashes_the_same(path: str) -> None:
+    assert native.records is not None
+    head, parameters = codec._hashed_parts_of(Post)  # type: ignore[arg-type]
+    hashed = codec._request_hash_in_python(head, Post(text="hi"), parameters, codec._pack_ordered)
+    try:
+        assert native.records.find_sha256(path) is False
+        assert codec.request_hash(Post(text="hi")) == hashed
+    finally:
+        native.records.find_sha256(getattr(_hashlib, "__file__", ""))
+    assert codec.request_hash(Post(text="hi")) == hashed
 
 
 @pytest.mark.parametrize("wrong", [None, (), ("too", "few"), 5])

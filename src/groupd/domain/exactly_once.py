@@ -50,7 +50,10 @@ class RequestMemory:
         Raises Rejected ``conflict {id_reused}`` for other content under the same id, and
         ``stale_id`` for an id that is too old, or too far ahead, to be told from a duplicate.
         """
-        receipt = self.receipts.get((user, _folded(request_id)))
+        # A UUID is the same in either case, and a client may change it. Mostly it is in lower case,
+        # and then there is no second string to keep.
+        folded = request_id if request_id.islower() else request_id.lower()
+        receipt = self.receipts.get((user, folded))
         if receipt is not None:
             # An erased record has lost its hash, and with it the means to tell the contents apart.
             if receipt.request_hash not in (request_hash, b""):
@@ -96,7 +99,7 @@ class RequestMemory:
 
     def remember(self, user: str, request_id: str, receipt: Receipt) -> None:
         """Keep the receipt of a request's first event; further events change nothing."""
-        key = (user, _folded(request_id))
+        key = (user, request_id if request_id.islower() else request_id.lower())
         if key not in self.receipts:
             self.receipts[key] = receipt
             self.order.append(key)
@@ -150,9 +153,3 @@ class RequestMemory:
         forgotten_ms, forgotten, rows = plain
         receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in rows}
         return cls(receipts, OrderedDict((user, ms) for user, ms in forgotten), forgotten_ms)
-
-
-def _folded(request_id: str) -> str:
-    """Give an id in lower case: a UUID is the same in either, and a client may change it."""
-    # Mostly it is, and then there is no second string to keep.
-    return request_id if request_id.islower() else request_id.lower()

@@ -13,6 +13,7 @@ Placement rules:
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -20,14 +21,17 @@ from typing import Final
 _NAMES: Final = ("fanout", "frames", "records")
 
 
-def _load() -> tuple[ModuleType, ...] | tuple[None, ...]:
+def _load() -> tuple[ModuleType, ModuleType, ModuleType] | tuple[None, None, None]:
     """Give the compiled modules, all or none."""
     if os.environ.get("GROUPD_PURE"):
         return (None, None, None)
     try:
-        return tuple(import_module(f"{__name__}.{name}") for name in _NAMES)
+        fanout, frames, records = (import_module(f"{__name__}.{name}") for name in _NAMES)
     except ImportError:
         return (None, None, None)
+    with suppress(ImportError):  # A Python without OpenSSL: then ``hashlib`` hashes.
+        records.find_sha256(getattr(import_module("_hashlib"), "__file__", ""))
+    return (fanout, frames, records)
 
 
 fanout, frames, records = _load()

@@ -171,8 +171,12 @@ class Session:
 
         Gives what that is; None where all is served, or where the client is congested.
         """
-        messages, serve = self._messages, self._conversation.serve
-        while messages and self._farewell is None and not self._is_congested:
+        messages, serve, peer = self._messages, self._conversation.serve, self.peer
+        open_max, owed_max = self._limits.requests_open_max, self._limits.answers_max_bytes
+        while messages and self._farewell is None:
+            # As ``_is_congested``, which would be a call for each message.
+            if self.open_requests >= open_max or peer.waiting_bytes > owed_max:
+                break
             message = messages.pop()
             if type(message) is rpc.Request:
                 try:
