@@ -15,9 +15,9 @@ READY_DEV := $(VENV)/.ready-dev
 
 # What is compiled where there is a C compiler; a change there is installed anew.
 NATIVE := $(wildcard src/groupd/native/*.pyx src/groupd/native/*.pxd)
-INSTALL := $(PIP) --no-deps --no-build-isolation --editable .
+INSTALL := rm -f src/groupd/native/*.so && $(PIP) --no-deps --no-build-isolation --editable .
 TELL := $(BIN)/python -c 'from groupd import native; print("groupd runs compiled." if native.IS_COMPILED \
-	else "groupd runs in plain Python; with a C compiler and its headers (gcc, python3-dev) a post costs half.")'
+	else "groupd runs in plain Python; with a C compiler and headers (gcc, python3-dev) a post costs a third less.")'
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header

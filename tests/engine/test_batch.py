@@ -8,13 +8,14 @@ import pytest
 
 from groupd.config import PLANS
 from groupd.domain.account.create import Create
-from groupd.domain.base import Command, Identity
+from groupd.domain.base import GROUP, Audience, Command, Identity
+from groupd.domain.catalog import EVENTS
 from groupd.domain.group.edits import Edit
 from groupd.domain.group.membership import Join
 from groupd.domain.group.messages import Post
 from groupd.domain.group.recalls import Recall
 from groupd.domain.projection import Holdings, Mention, Spoke
-from groupd.engine.batch import Batch
+from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger, project
 from groupd.engine.mail import Entry
 from groupd.engine.waiting import Waiter
@@ -140,3 +141,14 @@ async def test_of_all_that_a_member_said_the_index_hears_of_the_last(desk: Desk)
         Spoke("bob", head + 3),
         Spoke("olga", head + 4),
     ]
+
+
+async def test_what_only_admins_may_read_is_masked_also_where_its_kind_is_not_known(
+    desk: Desk,
+) -> None:
+    (written,) = desk.serve(entry("olga", Post("psst"))).records
+    stored = written._replace(kind="of_a_later_version", audience=int(Audience.ADMINS))
+    event = codec.decode_event(EVENTS[GROUP], stored)
+    publication = publication_of(desk.ledger.stream, [stored], [event])
+    assert b"psst" in publication.chunk(Audience.ADMINS)
+    assert b"psst" not in publication.chunk(Audience.MEMBERS)

@@ -13,9 +13,9 @@ from groupd import native
 from groupd.domain import fields
 from groupd.domain.base import ACCOUNT, GROUP, Event, Record, Request, StreamKey, Unknown
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.group.messages import Post
+from groupd.domain.group.messages import Post, Posted
 from groupd.storage import memory_rows
-from groupd.wire import codec
+from groupd.wire import codec, rpc
 from tests import strategies
 from tests.strategies import NOW_MS, request_ids, uuid7
 
@@ -153,6 +153,21 @@ def test_what_is_no_record_is_refused(wrong: Any) -> None:
         native.records.row_of(wrong)
     with pytest.raises(TypeError):
         native.records.frames([wrong], b"", codec.event_map)
+
+
+@pytest.mark.parametrize("spoilt", [{"header": b""}, {"body": b""}])
+def test_a_record_without_its_counts_is_an_error_and_no_frame(spoilt: dict[str, bytes]) -> None:
+    writer = codec.RecordWriter(StreamKey(GROUP, "", "G" * 16))
+    record = writer.write(Posted(text="hi"), 1, NOW_MS, "mia", "", 1, 0, b"", b"", bytes(32))
+    for frames in (codec.frames_of, codec._frames_in_python):
+        with pytest.raises(IndexError):
+            frames([record._replace(**spoilt)], b"")
+
+
+def test_a_limit_may_be_larger_than_any_frame() -> None:
+    limits = rpc.FrameLimits(2**40, 2**40, 2**40)
+    (message,) = rpc.Unframer(limits).feed(rpc.encode_request(1, "ping", {}))
+    assert message == rpc.Request(1, "ping", {})
 
 
 def test_none_is_refused_where_a_text_belongs() -> None:

@@ -225,10 +225,11 @@ def publication_of(
     """Frame the records of a batch for everybody."""
     prefix = codec.frame_prefix(stream)
     publication = Publication(records[-1].seq, codec.frames_of(records, prefix))
-    for index, event in enumerate(events):
-        if event.audience:
-            publication.masked[index] = prefix + codec.hidden_map(records[index])
+    for index, (record, event) in enumerate(zip(records, events, strict=True)):
+        # The record's, since an event of a kind that is not known here does not have it.
+        if record.audience:
+            publication.masked[index] = prefix + codec.hidden_map(record)
         if event.moves:
-            for user, view in event.views(records[index]):
+            for user, view in event.views(record):
                 publication.moves.append(Move(index, user, view, event.lets_in))
     return publication

@@ -18,6 +18,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
+VERSION: Final = 1
+"""Of what the modules take and give. What was compiled before a change here is left out, until
+``make`` has compiled it again."""
+
 _NAMES: Final = ("fanout", "frames", "records")
 
 
@@ -28,6 +32,8 @@ def _load() -> tuple[ModuleType, ModuleType, ModuleType] | tuple[None, None, Non
     try:
         fanout, frames, records = (import_module(f"{__name__}.{name}") for name in _NAMES)
     except ImportError:
+        return (None, None, None)
+    if any(module.VERSION != VERSION for module in (fanout, frames, records)):
         return (None, None, None)
     with suppress(ImportError):  # A Python without OpenSSL: then ``hashlib`` hashes.
         records.find_sha256(getattr(import_module("_hashlib"), "__file__", ""))

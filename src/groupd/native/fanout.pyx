@@ -11,7 +11,10 @@ called, the socket is kept from ending by itself.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
-from libc.string cimport strerror
+
+from os import strerror
+
+import cython
 
 cdef extern from "<sys/socket.h>" nogil:
     enum: MSG_DONTWAIT
@@ -19,11 +22,22 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int descriptor, const void* data, size_t size, int flags)
 
 
+VERSION = 1
+"""As in ``native/__init__.py``."""
+
+cdef enum:
+    SENDS_MAX = 64  # Before other threads, the store's above all, have their chance.
+
+
+@cython.auto_pickle(False)  # A copy would go on writing where this one has been closed.
 cdef class Sender:
     """Sends through one socket, as its own ``send`` does: what the kernel takes at once."""
 
     cdef int descriptor
     cdef object sock
+
+    def __cinit__(self):
+        self.descriptor = -1
 
     def __init__(self, sock):
         self.descriptor = sock.fileno()
@@ -53,7 +67,7 @@ cdef class Sender:
         """Give how many bytes left; raises BlockingIOError for none, OSError where it is broken."""
         cdef ssize_t taken = self.send(data)
         if taken < 0:
-            raise OSError(-taken, strerror(-taken).decode())
+            raise OSError(-taken, strerror(-taken))
         return taken
 
 
@@ -61,6 +75,7 @@ def push_all(peers, stream, bytes chunk not None):
     """Give the same frames to many. See ``engine.peer.push_all``."""
     cdef ssize_t size = PyBytes_GET_SIZE(chunk), taken
     cdef object peer, try_send
+    cdef int sends = 0
     for peer in peers:
         if peer._busy:
             peer._push_busy(stream, chunk)
@@ -69,6 +84,11 @@ def push_all(peers, stream, bytes chunk not None):
         if type(try_send) is not Sender:
             peer._push_elsewhere(chunk)
             continue
+        sends += 1
+        if sends == SENDS_MAX:
+            sends = 0
+            with nogil:
+                pass
         taken = (<Sender>try_send).send(chunk)
         if taken == size:
             continue

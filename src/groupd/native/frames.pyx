@@ -14,6 +14,9 @@ from libc.string cimport memcpy
 cdef extern from "Python.h":
     object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
 
+VERSION = 1
+"""As in ``native/__init__.py``."""
+
 cdef enum:
     DEPTH_MAX = 8  # Levels of lists and maps; what is deeper is for Python to look at.
 
@@ -25,8 +28,8 @@ cdef class Stop(Exception):
 cdef struct Cursor:
     const uint8_t* at
     const uint8_t* end
-    uint32_t array_max
-    uint32_t map_max
+    uint64_t array_max
+    uint64_t map_max
 
 
 cdef inline int need(Cursor* cursor, uint64_t size) except -1:
@@ -165,7 +168,7 @@ cdef object take_request(Cursor* cursor, object cls):
 
 
 def take_requests(
-    bytes data not None, list messages not None, cls, *, uint64_t frame_max, uint32_t array_max, uint32_t map_max
+    bytes data not None, list messages not None, cls, *, uint64_t frame_max, uint64_t array_max, uint64_t map_max
 ):
     """Append the requests at the beginning of ``data``; give where the first other thing begins."""
     cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)

@@ -7,6 +7,7 @@ two together. No rule is decided here, and nothing is kept but encoded names.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
@@ -23,6 +24,10 @@ from groupd.native.encoding cimport (
 )
 
 from hashlib import sha256 as _sha256
+from os import fsencode
+
+VERSION = 1
+"""As in ``native/__init__.py``."""
 
 cdef extern from "<dlfcn.h>" nogil:
     void* dlopen(const char* path, int flags)
@@ -34,7 +39,7 @@ cdef enum:
     HASH_BYTES = 32
     REQUEST_HASH_BYTES = 16
     PRIVATE_BYTES = 13
-    CONTEXT_BYTES = 512  # OpenSSL's SHA256_CTX has 112.
+    CONTEXT_WORDS = 64  # Of eight bytes; OpenSSL's SHA256_CTX has 14.
 
 # Where the fields of a ``Record`` stand in it.
 cdef enum:
@@ -56,7 +61,7 @@ cdef enum:
 
 cdef tuple record_of(object item):
     """Take a ``Record`` for the tuple that it is."""
-    if not isinstance(item, tuple) or len(item) != FIELDS:
+    if not isinstance(item, tuple) or PyTuple_GET_SIZE(item) != FIELDS:
         raise TypeError(f"expected a Record, got {type(item).__name__}")
     return <tuple>item
 
@@ -87,6 +92,8 @@ cdef bytes entries_of(bytes head, uint8_t count_bits, object value, tuple table,
         keys.append(key)
         items.append(item)
         size += PyBytes_GET_SIZE(key)
+    if len(keys) > 0xFF:
+        raise IndexError("more fields than one byte counts")
     cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
     cdef char* begin = PyBytes_AS_STRING(made)
     cdef char* at = put_bytes(begin, head)
@@ -117,18 +124,20 @@ cdef Final sha256_final = NULL
 
 cdef bytes digest_of(bytes one, bytes two, bytes three, bytes four):
     """Give the SHA-256 of four pieces, one after the other."""
-    cdef char context[CONTEXT_BYTES]
+    cdef uint64_t context[CONTEXT_WORDS]
     cdef bytes digest
-    if sha256_init == NULL:
-        return sha256(one + two + three + four).digest()
-    digest = PyBytes_FromStringAndSize(NULL, HASH_BYTES)
-    sha256_init(context)
-    sha256_update(context, PyBytes_AS_STRING(one), PyBytes_GET_SIZE(one))
-    sha256_update(context, PyBytes_AS_STRING(two), PyBytes_GET_SIZE(two))
-    sha256_update(context, PyBytes_AS_STRING(three), PyBytes_GET_SIZE(three))
-    sha256_update(context, PyBytes_AS_STRING(four), PyBytes_GET_SIZE(four))
-    sha256_final(<unsigned char*>PyBytes_AS_STRING(digest), context)
-    return digest
+    if sha256_init != NULL:
+        digest = PyBytes_FromStringAndSize(NULL, HASH_BYTES)
+        if (
+            sha256_init(context) == 1
+            and sha256_update(context, PyBytes_AS_STRING(one), PyBytes_GET_SIZE(one)) == 1
+            and sha256_update(context, PyBytes_AS_STRING(two), PyBytes_GET_SIZE(two)) == 1
+            and sha256_update(context, PyBytes_AS_STRING(three), PyBytes_GET_SIZE(three)) == 1
+            and sha256_update(context, PyBytes_AS_STRING(four), PyBytes_GET_SIZE(four)) == 1
+            and sha256_final(<unsigned char*>PyBytes_AS_STRING(digest), context) == 1
+        ):
+            return digest
+    return sha256(one + two + three + four).digest()
 
 
 def find_sha256(path):
@@ -138,7 +147,9 @@ def find_sha256(path):
     """
     global sha256_init, sha256_update, sha256_final
     sha256_init = NULL
-    cdef bytes name = path.encode()
+    if not path:
+        return False  # Of Python itself nobody knows what else it is linked to.
+    cdef bytes name = fsencode(path)
     cdef void* library = dlopen(PyBytes_AS_STRING(name), RTLD_LAZY | RTLD_NOLOAD)
     if library == NULL:
         return False
@@ -269,6 +280,8 @@ cdef class RecordWriter:
 
 cdef bytes frame_of(bytes prefix, bytes header, bytes body):
     """Join prefix, map head, and the entries of header and body, each led by their count."""
+    if PyBytes_GET_SIZE(header) == 0 or PyBytes_GET_SIZE(body) == 0:
+        raise IndexError("a header or body without its count")
     cdef unsigned int count = <uint8_t>PyBytes_AS_STRING(header)[0]
     count += <uint8_t>PyBytes_AS_STRING(body)[0]
     cdef Py_ssize_t head = 1 if count < 16 else 3

@@ -77,7 +77,7 @@ class Rows(Sequence[Record]):
 
     def extend(self, records: Iterable[Record]) -> None:
         """Append records."""
-        self._rows += map(row_of, records)
+        self._rows += [row_of(record) for record in records]
 
     def __setitem__(self, place: int, record: Record) -> None:
         self._rows[place] = row_of(record)
