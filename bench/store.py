@@ -51,6 +51,8 @@ PAGE: Final = 100
 READERS: Final = 32
 """Tasks that ask for history at once."""
 
+WIDTH_MIN: Final = 120
+"""So that no cell of a table is broken where the output is no terminal."""
 SECRET: Final = "a secret of this bench alone, and of no server"
 START_MAX_S: Final = 60
 POLL_S: Final = 0.002
@@ -331,6 +333,8 @@ def main(
     """Measure appends, history and restart of a store on disk."""
     set_aside_what_lives()  # As the server does.
     output = Console()
+    if not output.is_terminal:
+        output = Console(width=max(output.width, WIDTH_MIN))
     results: list[Cost] = []
     measurements: Sequence[Iterator[Cost]] = (
         run_appends(records),
