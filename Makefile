@@ -17,7 +17,7 @@ READY_DEV := $(VENV)/.ready-dev
 NATIVE := $(wildcard src/groupd/native/*.pyx src/groupd/native/*.pxd)
 INSTALL := rm -f src/groupd/native/*.so && $(PIP) --no-deps --no-build-isolation --editable .
 TELL := $(BIN)/python -c 'from groupd import native; print("groupd runs compiled." if native.IS_COMPILED \
-	else "groupd runs in plain Python; with a C compiler and headers (gcc, python3-dev) a post costs a third less.")'
+	else "groupd runs in plain Python; with gcc and python3-dev a post costs a third less: install them, then make clean serve.")'
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
