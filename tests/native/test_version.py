@@ -29,6 +29,8 @@ def test_modules_of_another_version_are_left_out(monkeypatch: pytest.MonkeyPatch
     assert None not in native._load()
     monkeypatch.setattr(native.frames, "VERSION", native.VERSION - 1)
     assert native._load() == (None, None, None)
+    monkeypatch.delattr(native.frames, "VERSION")
+    assert native._load() == (None, None, None)
 
 
 @pytest.mark.skipif(not native.IS_COMPILED, reason="nothing is compiled here")

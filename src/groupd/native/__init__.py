@@ -33,7 +33,8 @@ def _load() -> tuple[ModuleType, ModuleType, ModuleType] | tuple[None, None, Non
         fanout, frames, records = (import_module(f"{__name__}.{name}") for name in _NAMES)
     except ImportError:
         return (None, None, None)
-    if any(module.VERSION != VERSION for module in (fanout, frames, records)):
+    # The first builds had none.
+    if any(getattr(module, "VERSION", 0) != VERSION for module in (fanout, frames, records)):
         return (None, None, None)
     with suppress(ImportError):  # A Python without OpenSSL: then ``hashlib`` hashes.
         records.find_sha256(getattr(import_module("_hashlib"), "__file__", ""))
