@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -166,3 +168,85 @@ def test_peers_over_other_links_hear_the_same(states: list[str], chunks: list[by
         waiting = [(peer.waiting_bytes, peer.closed, peer.lags(STREAM)) for peer in made]
         seen.append((heard, waiting, [peer.take() for peer in made if not peer.closed]))
     assert seen[0] == seen[1]
+
+
+# --- pages that are shared
+
+
+def crowd(links: list[tuple[socket.socket, socket.socket]]) -> list[Peer]:
+    assert native.fanout is not None
+    made = []
+    for one, other in links:
+        one.setblocking(False)
+        other.settimeout(5)
+        made.append(peer_of(native.fanout.Sender(one)))
+    return made
+
+
+@pytest.fixture
+def hundred() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, ExitStack() as all_of:
+        links = []
+        for _ in range(100):
+            other = all_of.enter_context(socket.create_connection(listener.getsockname()))
+            links.append((all_of.enter_context(listener.accept()[0]), other))
+        yield links
+
+
+def read(other: socket.socket, size: int) -> bytes:
+    read = bytearray()
+    while len(read) < size:
+        read += other.recv(size - len(read))
+    return bytes(read)
+
+
+def test_what_is_unread_stays_what_it_was_however_much_comes_after_it(
+    hundred: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    """The pages of a chunk are let go of and others written, while sockets still hold them."""
+    peers_of_all = crowd(hundred)
+    chunks = [bytes([number]) * (14_000 + number) for number in range(150)]
+    peers_of_all[0]._max_bytes = 3_000_000
+    late, hasty = hundred[0][1], [other for _one, other in hundred[1:]]
+    for chunk in chunks:
+        peers.push_all(peers_of_all, STREAM, chunk)
+        for other in hasty:
+            assert read(other, len(chunk)) == chunk
+    sent = b"".join(chunks)
+    taken = len(sent) - peers_of_all[0].waiting_bytes
+    assert taken > 1_000_000
+    assert read(late, taken) == sent[:taken]
+
+
+def test_pages_are_shared_only_where_a_broken_pipe_is_an_error(
+    hundred: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    peers_of_all = crowd(hundred)
+    chunk = b"x" * 14_000
+    hundred[7][1].close()
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        for _ in range(3):
+            peers.push_all(peers_of_all, STREAM, chunk)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+    peers.push_all(peers_of_all, STREAM, chunk)
+    assert [place for place, peer in enumerate(peers_of_all) if peer.closed] == [7]
+    assert read(hundred[8][1], 4 * len(chunk)) == 4 * chunk
+
+
+def test_a_forked_process_writes_to_pages_of_its_own(
+    hundred: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    peers_of_all = crowd(hundred)
+    peers.push_all(peers_of_all, STREAM, b"p" * 14_000)
+    child = os.fork()
+    if child == 0:
+        try:
+            peers.push_all(peers_of_all, STREAM, b"c" * 14_000)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    peers.push_all(peers_of_all, STREAM, b"q" * 14_000)
+    for _one, other in hundred:
+        assert read(other, 42_000) == b"p" * 14_000 + b"c" * 14_000 + b"q" * 14_000

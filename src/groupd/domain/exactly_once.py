@@ -12,7 +12,7 @@ record is (``overdue``) and stored in it (``Record.forget``); replaying reads no
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import attrs
 from groupd.config import Limits
 from groupd.domain.base import Receipt
 from groupd.domain.fields import embedded_ms, not_a_request_id
+from groupd.domain.receipts import Receipts
 from groupd.errors import Rejected
 
 FORGOTTEN_USERS_MAX: Final = 10_000
@@ -29,18 +30,12 @@ FORGOTTEN_USERS_MAX: Final = 10_000
 
 @attrs.define
 class RequestMemory:
-    """Remembered requests, oldest first. Keys are ``(user, id in lower case)``."""
+    """Remembered requests, and how far those that are forgotten reach."""
 
-    receipts: dict[tuple[str, str], Receipt] = attrs.field(factory=dict)
-    # Beside the dict, which would walk over all that was ever deleted to find its first key.
-    order: deque[tuple[str, str]] = attrs.field(init=False)
-    """The keys of the receipts, the oldest first."""
+    receipts: Receipts = attrs.field(factory=Receipts)
     forgotten: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
     """User -> time; those who lost an id last are last."""
     forgotten_ms: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        self.order = deque(self.receipts)
 
     def recall(
         self, user: str, request_id: str, request_hash: bytes, *, now_ms: int, limits: Limits
@@ -50,10 +45,7 @@ class RequestMemory:
         Raises Rejected ``conflict {id_reused}`` for other content under the same id, and
         ``stale_id`` for an id that is too old, or too far ahead, to be told from a duplicate.
         """
-        # A UUID is the same in either case, and a client may change it. Mostly it is in lower case,
-        # and then there is no second string to keep.
-        folded = request_id if request_id.islower() else request_id.lower()
-        receipt = self.receipts.get((user, folded))
+        receipt: Receipt | None = self.receipts.find(user, request_id)
         if receipt is not None:
             # An erased record has lost its hash, and with it the means to tell the contents apart.
             if receipt.request_hash not in (request_hash, b""):
@@ -87,31 +79,26 @@ class RequestMemory:
         Two, because a record adds at most one: so the memory shrinks to its bound again after
         the bound was lowered, and no record has to forget many.
         """
-        excess = len(self.receipts) + 1 - limits.ids_max
+        receipts = self.receipts
+        kept = len(receipts)
+        excess = kept + 1 - limits.ids_max
         if excess > 0:
             return 1 if excess == 1 else 2
-        count, until_ms = 0, now_ms - limits.ids_window_ms
-        for key in self.order:
-            if count == 2 or self.receipts[key].time_ms > until_ms:
-                break
-            count += 1
-        return count
+        until_ms = now_ms - limits.ids_window_ms
+        if not kept or receipts.time_ms(0) > until_ms:
+            return 0
+        return 1 if kept == 1 or receipts.time_ms(1) > until_ms else 2
 
     def remember(self, user: str, request_id: str, receipt: Receipt) -> None:
         """Keep the receipt of a request's first event; further events change nothing."""
-        key = (user, request_id if request_id.islower() else request_id.lower())
-        if key not in self.receipts:
-            self.receipts[key] = receipt
-            self.order.append(key)
+        self.receipts.add(user, request_id, receipt)
 
     def forget(self, count: int) -> None:
         """Drop the ``count`` oldest."""
         receipts, forgotten = self.receipts, self.forgotten
         for _ in range(min(count, len(receipts))):
-            key = self.order.popleft()
-            del receipts[key]
-            user, request_id = key
-            time_ms, before_ms = embedded_ms(request_id), forgotten.get(user)
+            user, time_ms = receipts.drop()
+            before_ms = forgotten.get(user)
             if before_ms is None or time_ms > before_ms:
                 forgotten[user] = time_ms
             forgotten.move_to_end(user)
@@ -124,32 +111,16 @@ class RequestMemory:
 
         Retries get the first answer all the same.
         """
-        receipts, order = self.receipts, self.order
-        if not seqs or not order or max(seqs) < receipts[order[0]].seq:
-            return
-        first = min(seqs)
-        # From the newest, since what is recalled was mostly said just now.
-        for key in reversed(order):
-            receipt = receipts[key]
-            if receipt.seq < first:
-                return
-            if receipt.seq in seqs:
-                receipts[key] = receipt._replace(request_hash=b"")
+        self.receipts.erase(seqs)
 
     def dump(self, *, erasable: bool = True) -> list[Any]:
         """Give it as plain values; without the erasable ones, request hashes are left out."""
-        return [
-            self.forgotten_ms,
-            [list(item) for item in self.forgotten.items()],
-            [
-                [*key, *(value if erasable else value._replace(request_hash=b""))]
-                for key, value in ((key, self.receipts[key]) for key in self.order)
-            ],
-        ]
+        forgotten = [list(item) for item in self.forgotten.items()]
+        return [self.forgotten_ms, forgotten, self.receipts.dump(erasable=erasable)]
 
     @classmethod
     def load(cls, plain: Any) -> RequestMemory:
         """Rebuild it from ``dump``."""
-        forgotten_ms, forgotten, rows = plain
-        receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in rows}
-        return cls(receipts, OrderedDict((user, ms) for user, ms in forgotten), forgotten_ms)
+        forgotten_ms, forgotten, receipts = plain
+        known = OrderedDict((user, ms) for user, ms in forgotten)
+        return cls(Receipts.load(receipts), known, forgotten_ms)

@@ -4,8 +4,8 @@ Placement rules:
 - Each module here does what Python does elsewhere, and not otherwise. Python is the reference: it
   is always there, says why, and runs where nothing was compiled. ``tests/native`` holds the two
   together.
-- Nothing is decided here, and nothing is kept. What is worth a second truth takes a fifth off what
-  a post costs; ``docs/design/fanout.md`` has the figures.
+- Nothing is decided here. What is worth a second truth takes a fifth off what a post costs, or
+  half of the memory; ``docs/design/fanout.md`` has the figures.
 
 ``GROUPD_PURE=1`` in the environment leaves it out.
 """
@@ -18,30 +18,31 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what the modules take and give. What was compiled before a change here is left out, until
 ``make`` has compiled it again."""
 
-_NAMES: Final = ("fanout", "frames", "records")
+_NAMES: Final = ("fanout", "frames", "receipts", "records")
 
 
-def _load() -> tuple[ModuleType, ModuleType, ModuleType] | tuple[None, None, None]:
+def _load() -> dict[str, ModuleType]:
     """Give the compiled modules, all or none."""
     if os.environ.get("GROUPD_PURE"):
-        return (None, None, None)
+        return {}
     try:
-        fanout, frames, records = (import_module(f"{__name__}.{name}") for name in _NAMES)
+        loaded = {name: import_module(f"{__name__}.{name}") for name in _NAMES}
     except ImportError:
-        return (None, None, None)
+        return {}
     # The first builds had none.
-    if any(getattr(module, "VERSION", 0) != VERSION for module in (fanout, frames, records)):
-        return (None, None, None)
+    if any(getattr(module, "VERSION", 0) != VERSION for module in loaded.values()):
+        return {}
     with suppress(ImportError):  # A Python without OpenSSL: then ``hashlib`` hashes.
-        records.find_sha256(getattr(import_module("_hashlib"), "__file__", ""))
-    return (fanout, frames, records)
+        loaded["records"].find_sha256(getattr(import_module("_hashlib"), "__file__", ""))
+    return loaded
 
 
-fanout, frames, records = _load()
+_loaded: Final = _load()
+fanout, frames, receipts, records = map(_loaded.get, _NAMES)
 
 IS_COMPILED: Final = records is not None
 """Whether this process runs with it."""

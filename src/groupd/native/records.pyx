@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 
 from groupd.native.encoding cimport (
     HEAD_MAX,
+    UUID_BYTES,
     PyUnicode_DATA,
     PyUnicode_GET_LENGTH,
     PyUnicode_IS_COMPACT_ASCII,
@@ -20,13 +21,14 @@ from groupd.native.encoding cimport (
     put_bytes,
     put_integer,
     put_text,
+    read_uuid7,
     utf8_of,
 )
 
 from hashlib import sha256 as _sha256
 from os import fsencode
 
-VERSION = 1
+VERSION = 2
 """As in ``native/__init__.py``."""
 
 cdef extern from "<dlfcn.h>" nogil:
@@ -367,34 +369,8 @@ def row_of(item):
 
 def embedded_ms(str value not None):
     """Give the time in a UUIDv7 of 36 characters; -1 where it is none."""
-    cdef const uint8_t* text
-    cdef int place
-    cdef uint8_t char
-    cdef int64_t ms = 0
-    if not PyUnicode_IS_COMPACT_ASCII(value) or PyUnicode_GET_LENGTH(value) != 36:
-        return -1
-    text = <const uint8_t*>PyUnicode_DATA(value)
-    for place in range(36):
-        char = text[place]
-        if place == 8 or place == 13 or place == 18 or place == 23:
-            if char != c"-":
-                return -1
-            continue
-        if c"0" <= char <= c"9":
-            char -= c"0"
-        elif c"a" <= char <= c"f":
-            char -= c"a" - 10
-        elif c"A" <= char <= c"F":
-            char -= c"A" - 10
-        else:
-            return -1
-        if place < 13:
-            ms = ms << 4 | char
-        elif place == 14 and char != 7:
-            return -1
-        elif place == 19 and char & 0xC != 8:
-            return -1
-    return ms
+    cdef uint8_t number[UUID_BYTES]
+    return read_uuid7(value, number)
 
 
 def is_plain(str text not None):

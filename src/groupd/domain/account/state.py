@@ -31,7 +31,7 @@ class Account(Stream):
     """An account. It needs no founding: every user has one from the start, empty."""
 
     kind: ClassVar[str] = ACCOUNT
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     owned: dict[str, str | None] = attrs.field(factory=dict)
     """Group -> its ``ref``: the groups that count against the quota."""

@@ -46,7 +46,7 @@ class Group(Stream):
     """A group. ``seq`` 0 means that it does not exist."""
 
     kind: ClassVar[str] = GROUP
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     plan: str = ""
     owner: str = ""
