@@ -49,8 +49,8 @@ format: $(READY_DEV) ## put the code into its one format
 bench: $(READY_DEV) ## measure the fan-out and print the table
 	$(BIN)/python -m bench
 
-bench-peers: $(READY_DEV) ## measure it beside other servers, in about a quarter of an hour
-	$(BIN)/python -m bench --peers --rounds 2 \
+bench-peers: $(READY_DEV) ## measure it beside other servers, in about twenty minutes
+	$(BIN)/python -m bench --peers --rounds 3 \
 		--json docs/bench/peers.jsonl --svg docs/bench/peers.svg
 
 bench-search: $(READY_DEV) ## measure search and nearby among 100,000 groups

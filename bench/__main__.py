@@ -49,7 +49,7 @@ def bench(
         Parameter(negative="", help=f"A peer: {', '.join(PEERS)}; may be repeated."),
     ] = (),
     seconds: Annotated[float, Parameter(help="How long each is measured.")] = 3.0,
-    rounds: Annotated[int, Parameter(help="How often all is repeated; the best is shown.")] = 1,
+    rounds: Annotated[int, Parameter(help="How often all is repeated; the median is shown.")] = 1,
     members: Annotated[int | None, Parameter(help="Of each group, 2 to 1,000.")] = None,
     crowd: Annotated[int | None, Parameter(help="At most so many in f, r and g.")] = None,
     durable: Annotated[

@@ -64,11 +64,11 @@ def draw(rows: Sequence[Row], *, machine: str, date: str, rounds: int = 1) -> st
         for column, bars in enumerate(line):
             shapes += _panel(sorted(bars, key=lambda bar: bar[0]), column * PANEL, top, scale)
         top += PANEL_HEAD + max(map(len, line)) * STEP + PANEL_FOOT
-    best = f", the best of {rounds} rounds" if rounds > 1 else ""
+    median = f", the median of {rounds} rounds" if rounds > 1 else ""
     text = (
         _text(16, 24, "CPU time of the server for each delivery, in µs", "title"),
         _text(16, 43, "Shorter is better; the scale is logarithmic.", "quiet"),
-        _text(16, top + 14, f"{date}{best}; loopback, posts of 100 bytes", "quiet"),
+        _text(16, top + 14, f"{date}{median}; loopback, posts of 100 bytes", "quiet"),
         _text(16, top + 30, machine, "quiet"),
     )
     return "\n".join(

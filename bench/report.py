@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, Final
 
 import attrs
@@ -17,13 +18,14 @@ from bench.targets import GROUPD, Target
 SATURATED_SHARE: Final = 0.9
 """Of a core; above it the load generator may be what limits the throughput."""
 
-_MOST: Final = ("deliveries_per_s", "posts_per_s")
-"""Figures of which more is better."""
+CPU: Final = "cpu_us_per_delivery"
+P99: Final = "p99_us"
+"""What is compared, by its name in ``Row.by_round``."""
 
 
 @attrs.frozen
 class Row:
-    """One scenario on one target, over all rounds: of each figure the best."""
+    """One scenario on one target, over all rounds: of each figure the median."""
 
     scenario: Scenario
     target: Target
@@ -33,11 +35,9 @@ class Row:
     acknowledgement: Latency | None
     lost: int
     remark: str
-
-    @property
-    def p99_us(self) -> float | None:
-        """Give what the slowest hundredth of the deliveries took at least."""
-        return None if self.delivery is None else self.delivery.p99_us
+    by_round: Mapping[int, Mapping[str, float]] = attrs.field(factory=dict)
+    """What is compared. Of one round alone: the machine's speed changes from round to round, and
+    for both sides."""
 
 
 def remark(outcome: Outcome) -> str:
@@ -70,27 +70,36 @@ def _row(rounds: Sequence[Run]) -> Row:
     for name in (*DERIVED, "caught_up_s", "rss_peak_bytes"):
         values = [value for outcome in outcomes if (value := getattr(outcome, name))]
         if values:
-            figures[name] = max(values) if name in _MOST else min(values)
+            figures[name] = median(values)
     return Row(
         scenario,
         target,
         figures,
-        _best([outcome.delivery for outcome in outcomes]),
-        _best([outcome.acknowledgement for outcome in outcomes]),
+        _median([outcome.delivery for outcome in outcomes]),
+        _median([outcome.acknowledgement for outcome in outcomes]),
         max(outcome.lost for outcome in outcomes),
         max(remarks, key=lambda one: one != "ok"),
+        {run.round: _compared(run.outcome) for run in rounds},
     )
 
 
-def _best(latencies: Sequence[Latency | None]) -> Latency | None:
+def _compared(outcome: Outcome) -> Mapping[str, float]:
+    figures = {
+        CPU: outcome.cpu_us_per_delivery,
+        P99: None if outcome.delivery is None else outcome.delivery.p99_us,
+    }
+    return {name: value for name, value in figures.items() if value}
+
+
+def _median(latencies: Sequence[Latency | None]) -> Latency | None:
     known = [latency for latency in latencies if latency is not None]
     if not known:
         return None
     return Latency(
         min(latency.count for latency in known),
-        min(latency.p50_us for latency in known),
-        min(latency.p99_us for latency in known),
-        min(latency.p99_9_us for latency in known),
+        median(latency.p50_us for latency in known),
+        median(latency.p99_us for latency in known),
+        median(latency.p99_9_us for latency in known),
     )
 
 
@@ -101,7 +110,10 @@ def table_of(runs: Sequence[Run], *, rounds: int = 1) -> Table:
     """Lay the runs out as a table, each scenario's targets beside groupd in memory."""
     table = Table(title="groupd fan-out", title_justify="left", caption_justify="left")
     if rounds > 1:
-        table.caption = f"Of each figure the best of {rounds} rounds."
+        table.caption = (
+            f"Of each figure the median of {rounds} rounds; a ratio is the median of those within "
+            "each round, with the lowest and the highest."
+        )
     for heading in ("scenario", "server"):
         table.add_column(heading, no_wrap=True)
     for heading in (
@@ -135,7 +147,7 @@ def cells_of(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
     title = f"{scenario.name}: {scenario.groups} x {scenario.members}"
     if row.remark == "FAILED":
         return (title, row.target.title, *[""] * 11, row.remark)
-    figures, best = row.figures, groupd_row(scenario, rows)
+    figures, memory = row.figures, groupd_row(scenario, rows)
     return (
         title,
         row.target.title,
@@ -143,9 +155,9 @@ def cells_of(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         _number(figures.get("posts_per_s"), "{:,.0f}"),
         _number(figures.get("cpu_us_per_delivery"), "{:.2f}"),
         _number(figures.get("cpu_us_per_post"), "{:.1f}"),
-        _ratio(row, best, lambda one: one.figures.get("cpu_us_per_delivery")),
+        _ratio(row, memory, CPU),
         _latency(row.delivery),
-        _ratio(row, best, lambda one: one.p99_us),
+        _ratio(row, memory, P99),
         _latency(row.acknowledgement, tail=False),
         _number(figures.get("server_share"), "{:.0%}"),
         _number(figures.get("load_share"), "{:.0%}"),
@@ -162,16 +174,25 @@ def groupd_row(scenario: Scenario, rows: Sequence[Row]) -> Row | None:
     return None
 
 
-def _ratio(row: Row, best: Row | None, figure: Callable[[Row], float | None]) -> str:
+def _ratio(row: Row, memory: Row | None, name: str) -> str:
     """Write groupd's share of a peer's figure; of another kind of groupd, how many times."""
-    if best is None or row.target == best.target:
+    if memory is None or row.target == memory.target:
         return ""
-    mine, its = figure(best), figure(row)
-    if not mine or not its:
+    is_groupd = row.target.peer is None
+    ratios = []
+    for number, its in row.by_round.items():
+        mine = memory.by_round.get(number, {})
+        if name in its and name in mine:
+            ratios.append(its[name] / mine[name] if is_groupd else mine[name] / its[name])
+    if not ratios:
         return ""
-    if row.target.peer is None:
-        return f"{its / mine:.2f} x memory"
-    return f"{mine / its:.2f}" if mine > its / 10 else f"{mine / its:.3f}"
+    middle, low, high = (_share(value) for value in (median(ratios), min(ratios), max(ratios)))
+    spread = f" ({low}-{high})" if len(ratios) > 1 else ""
+    return f"{middle}{' x memory' if is_groupd else ''}{spread}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}" if value > 0.1 else f"{value:.3f}"
 
 
 def _further(row: Row) -> str:
