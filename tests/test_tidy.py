@@ -71,7 +71,8 @@ SOURCES_OF_CHANCE: Final = (
 )  # fmt: skip
 """What makes two runs differ. Only the edges of the program touch it, so that a simulation can
 stand in for each of them."""
-EDGES: Final = ("storage", "server.link", "app")
+EDGES: Final = ("storage", "server.link", "app", "testing.simulation")
+"""A simulation draws everything from a seed, with generators of its own."""
 
 ONLY_HOME: Final = {"apsw": "storage", "joserfc": "auth", "cattrs": "config_file"}
 """Libraries that one part alone knows, so that they can be replaced there."""

@@ -412,3 +412,21 @@ def test_a_bug_in_a_write_rolls_the_round_back_and_is_not_taken_for_a_bad_disk(
     assert store.head(YARD) is None
     do(store, append(YARD, 1))
     assert is_conflict(outcome_of(store, append(YARD, 1)))
+
+
+def test_a_write_ahead_log_that_cannot_be_synced_is_not_read(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failed fsync has left reads well, out of the cache, and may not be on the disk."""
+    do(store, append(HALL, 1))
+    store._file.abandon()
+    synced = []
+
+    def fail(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(LogUnavailable, match="groupd.sqlite3-wal cannot be synced"):
+        SqliteStore.open(tmp_path, new_id=lambda: "two")
+    assert synced == [str(tmp_path / f"{FILE_NAME}-wal")]

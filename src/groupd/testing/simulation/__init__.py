@@ -1,0 +1,1 @@
+"""A world for a whole server, in memory and the same for the same seed."""
