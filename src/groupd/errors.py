@@ -85,7 +85,7 @@ class Rejected(GroupdError):
     ``code`` and ``message``.
     """
 
-    def __init__(self, code: str, message: str, **details: Any) -> None:
+    def __init__(self, code: str, message: str, /, **details: Any) -> None:
         assert code in CODES, code
         super().__init__(code, message)
         self.code = code

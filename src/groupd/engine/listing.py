@@ -78,8 +78,12 @@ def read_lines(
             continue
         last = edited = other = None
         if number.last_seq >= max(1, place.floor):
-            last, *edits = store.pick(stream_of(caller, place), (number.last_seq, number.last_edit))
+            records = store.pick(stream_of(caller, place), (number.last_seq, number.last_edit))
+            last, *edits = records
             edited = edits[-1] if edits else None
+            if not all(map(codec.is_whole, records)):
+                # It would make the list of all groups unreadable. A check will say more.
+                last = edited = None
         if place.direct:
             rows = store.members(caller.tenant, place.group, "", CONTENT.members_page_max)
             other = next((row for row in rows if row.user != caller.user), None)

@@ -34,6 +34,7 @@ from groupd.domain.base import (
 )
 from groupd.domain.fields import ordered
 from groupd.domain.parameters import parameters_of
+from groupd.errors import LogCorrupt
 from groupd.wire.rpc import ACCOUNT_EVENT_PREFIX, EVENT_PREFIX
 
 GENESIS: Final = bytes(32)
@@ -268,15 +269,33 @@ def decode_entries(entries: bytes) -> dict[str, Any]:
     return fields
 
 
+def is_whole(record: Record) -> bool:
+    """Say whether a stored record can be shown: its header reads, its body is what was written."""
+    try:
+        decode_entries(record.header)
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return False
+    body = record.body
+    return body is None or inner_hash(record.salt, record.request_hash, body) == record.inner
+
+
 def decode_event(kinds: Mapping[str, type[Event]], record: Record) -> Event:
-    """Rebuild the event of a record. An erased body decodes to the event's defaults."""
-    fields = {} if record.body is None else decode_entries(record.body)
-    cls = kinds.get(record.kind)
-    if cls is None:
-        return Unknown(kind=record.kind, fields=fields)
-    names = fields_of(cls) or ()  # type: ignore[arg-type]
-    known = {name: fields[name] for name, _key, _default in names if name in fields}
-    return cls(**known)
+    """Rebuild the event of a record. An erased body decodes to the event's defaults.
+
+    Raises LogCorrupt for a body that makes no sense.
+    """
+    try:
+        fields = {} if record.body is None else decode_entries(record.body)
+        cls = kinds.get(record.kind)
+        if cls is None:
+            return Unknown(kind=record.kind, fields=fields)
+        names = fields_of(cls) or ()  # type: ignore[arg-type]
+        known = {name: fields[name] for name, _key, _default in names if name in fields}
+        return cls(**known)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise LogCorrupt(
+            f"record {record.seq}, a {record.kind!r}, cannot be read: {error!r}"
+        ) from error
 
 
 def event_map(record: Record, prefix: bytes = b"") -> bytes:
