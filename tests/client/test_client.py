@@ -164,6 +164,24 @@ async def test_a_goodbye_instead_of_an_answer_is_a_refusal(
             pass
 
 
+async def test_a_goodbye_that_says_when_to_come_back_is_not_the_end(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """Over a slow network a hello may come too late, and in time the next time."""
+
+    def part(visit: Visit, request: rpc.Request) -> Any:
+        if visit.number:
+            return server._hello(visit, request)
+        visit.push("goodbye", code="bad_request", message="overdue", retry_after_ms=1_500)
+        visit.link.send_eof()
+        return SILENCE
+
+    server.handlers["hello"] = part
+    async with server.connect() as client:
+        assert client.session == "session-1"
+    assert server.dials[1] - server.dials[0] >= 1.5
+
+
 async def test_a_server_that_does_not_answer_hello_is_left(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:

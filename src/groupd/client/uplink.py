@@ -244,7 +244,7 @@ class Uplink:
         if _asks_for_token(cause):
             return not self.tokens.renewable or self._refusals > 1
         if isinstance(cause, Rejected):
-            return cause.code not in _PASSING
+            return cause.code not in _PASSING and not self.retry_after_ms(cause.details)
         return not isinstance(cause, Disconnected)
 
     async def _serve_one(self) -> _Lost:

@@ -25,7 +25,7 @@ from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer, goodbye_frame
 from groupd.errors import LogBroken, LogUnavailable, Rejected
 from groupd.server.conversation import Conversation, Later
 from groupd.server.link import Link
-from groupd.server.services import Services
+from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
@@ -265,7 +265,8 @@ class Session:
         else:
             return None
         if deadline_s <= trio.current_time():
-            self.say_goodbye("bad_request", what)
+            # Perhaps only the network was slow: then it may be in time when it comes again.
+            self.say_goodbye("bad_request", what, self._services.jitter(BUSY_RETRY_MS))
             return None
         self._has_deadline = True
         return deadline_s
