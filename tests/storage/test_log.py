@@ -151,13 +151,13 @@ async def test_writes_that_wait_share_a_round() -> None:
 
 async def test_a_round_wakes_trio_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made, woken = Made(), []
-    tell = log_module._tell
+    tell = log_module.tell
 
     def note_and_tell(jobs: Sequence[Job]) -> None:
         woken.append(len(jobs))
         tell(jobs)
 
-    monkeypatch.setattr(log_module, "_tell", note_and_tell)
+    monkeypatch.setattr(log_module, "tell", note_and_tell)
     async with open_log(made, threaded=True) as log:
 
         def work(nursery: trio.Nursery) -> None:

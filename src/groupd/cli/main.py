@@ -25,7 +25,7 @@ from groupd.cli.chat import chat_on
 from groupd.config import Config, is_tls
 from groupd.config_file import load_config
 from groupd.domain.base import Identity
-from groupd.errors import ConfigError, GroupdError
+from groupd.errors import ConfigError, GroupdError, LogBroken
 from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
@@ -291,7 +291,8 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
 
 
 def _fail(error: BaseException) -> None:
-    Console(stderr=True, emoji=False).print(
-        f"[bold red]groupd:[/] {escape(str(error))}", soft_wrap=True
-    )
+    # Of what was being written nobody knows; all that was answered is there.
+    advice = "; see to the disk, then start again and run `groupd check`"
+    text = f"{error}{advice if isinstance(error, LogBroken) else ''}"
+    Console(stderr=True, emoji=False).print(f"[bold red]groupd:[/] {escape(text)}", soft_wrap=True)
     sys.exit(1)

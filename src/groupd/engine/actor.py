@@ -24,6 +24,7 @@ import trio
 
 from groupd.domain.base import NOTHING, Needs, StreamKey
 from groupd.domain.catalog import EVENTS
+from groupd.domain.stream import Stream
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
 from groupd.engine.loading import load, read_after
@@ -75,6 +76,11 @@ class Actor:
         self._snapshot_seq = self._snapshot_tried_seq = 0
         self._answered = 0
         self._ledger = Ledger.empty(stream)
+
+    @property
+    def state(self) -> Stream:
+        """The state as decided so far; what of it is not durable yet may still be taken back."""
+        return self._ledger.state
 
     # --- from outside
 

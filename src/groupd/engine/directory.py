@@ -8,6 +8,7 @@ from typing import Any, Final
 import trio
 
 from groupd.domain.base import Identity, LiveQuery, StreamKey
+from groupd.domain.stream import Stream
 from groupd.engine.actor import Actor
 from groupd.engine.mail import Entry
 from groupd.engine.shared import Shared
@@ -69,6 +70,11 @@ class Directory:
     def is_awake(self, stream: StreamKey) -> bool:
         """Say whether a stream has an actor now."""
         return stream in self._actors
+
+    def state_of(self, stream: StreamKey) -> Stream | None:
+        """Give the state that a stream's actor has in memory, to look at; None without an actor."""
+        actor = self._actors.get(stream)
+        return None if actor is None else actor.state
 
     async def sweep(self) -> None:
         """Retire actors that have been idle; runs until cancelled."""

@@ -26,6 +26,7 @@ from groupd.domain.catalog import REQUESTS
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
+from groupd.domain.stream import Stream
 from groupd.engine.calls import Calls
 from groupd.engine.directory import Directory
 from groupd.engine.greeting import Greeting, greet, relist
@@ -209,6 +210,10 @@ class Hub:
         """Say whether a stream has an actor now."""
         return self._directory.is_awake(stream)
 
+    def state_of(self, stream: StreamKey) -> Stream | None:
+        """Give the state that a stream has in memory now, to look at; None where it has none."""
+        return self._directory.state_of(stream)
+
     async def passivate(self) -> None:
         """Let every actor leave memory, each with a snapshot. New requests activate them again."""
         await self._directory.retire_all()
@@ -220,6 +225,7 @@ class Hub:
                 nursery.start_soon(self._timers.run, self._directory.wake)
                 nursery.start_soon(self._reactor.run, self._directory.tell)
                 nursery.start_soon(self._directory.sweep)
+                nursery.start_soon(self.log.watch)
 
     async def close(self) -> None:
         """Stop what runs on its own, and let every actor leave with a snapshot."""

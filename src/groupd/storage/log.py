@@ -66,7 +66,7 @@ class Log(ABC):
 
     async def write(self, write: Write) -> None:
         """Do one write. Raises as ``append`` does, and like it is not abandoned."""
-        waiter = _Waiter()
+        waiter = Waiter()
         self.begin(write, waiter.hear)
         await waiter.outcome()
 
@@ -89,9 +89,13 @@ class Log(ABC):
         done for nobody, or not at all.
         """
 
+    async def watch(self) -> None:
+        """Wait until the store breaks while nobody asks for anything; raises LogBroken then."""
+        await trio.sleep_forever()
+
 
 @attrs.define(eq=False)
-class _Waiter:
+class Waiter:
     """A task that waits for an outcome, which may have come already."""
 
     _is_done: bool = False
@@ -171,7 +175,8 @@ class Rounds:
     _writes: deque[Job] = attrs.field(factory=deque, init=False)
     _reads: deque[Job] = attrs.field(factory=deque, init=False)
     _read_next: bool = attrs.field(default=True, init=False)
-    _broken: str | None = attrs.field(default=None, init=False)
+    broken: str | None = attrs.field(default=None, init=False)
+    """Why nothing can be trusted any more; None as long as all is well."""
     wants_checkpoint: bool = attrs.field(default=False, init=False)
     """True where something was written since the last checkpoint."""
     has_erased: bool = attrs.field(default=False, init=False)
@@ -207,7 +212,7 @@ class Rounds:
         return jobs
 
     def _commit(self, jobs: Sequence[Job]) -> None:
-        if self._broken is None:
+        if self.broken is None:
             self.wants_checkpoint = True
             self.has_erased |= any(_erases(job.work) for job in jobs)
             try:
@@ -217,16 +222,16 @@ class Rounds:
             except BaseException as error:
                 # Whatever it was, the waiting tasks must hear of it, and none may go on.
                 self._break(error)
-        if self._broken is not None:
+        if self.broken is not None:
             for job in jobs:
-                job.error = LogBroken(self._broken)
+                job.error = LogBroken(self.broken)
 
     def _read(self, job: Job) -> None:
         assert callable(job.work)
         if job.abandoned:
             return
-        if self._broken is not None:
-            job.error = LogBroken(self._broken)
+        if self.broken is not None:
+            job.error = LogBroken(self.broken)
             return
         try:
             job.result = job.work(self.store)
@@ -239,7 +244,7 @@ class Rounds:
     def checkpoint(self) -> None:
         """Move everything to its final place, and wipe what was erased."""
         self.wants_checkpoint = False
-        if self._broken is None:
+        if self.broken is None:
             try:
                 self.store.checkpoint()
                 self.has_erased = False
@@ -249,7 +254,7 @@ class Rounds:
                 self._break(error)
 
     def _break(self, error: BaseException) -> None:
-        self._broken = str(error) if isinstance(error, LogBroken) else repr(error)
+        self.broken = str(error) if isinstance(error, LogBroken) else repr(error)
 
 
 def _erases(work: object) -> bool:
@@ -266,6 +271,7 @@ class ThreadedLog(Log):
         self._closed = False
         self._done = trio.Event()
         self._close_error: BaseException | None = None
+        self._watched = Waiter()
 
     async def open(self) -> None:
         """Start the thread and wait until it has the store.
@@ -273,7 +279,7 @@ class ThreadedLog(Log):
         Raises what ``make_store`` raises. Cancellation has no effect before that.
         """
         self._token = trio.lowlevel.current_trio_token()
-        waiter = _Waiter()
+        waiter = Waiter()
         opening = Job(lambda store: store.id, waiter.hear)
         self._thread = threading.Thread(
             target=self._run, args=(opening,), name="groupd store", daemon=True
@@ -293,7 +299,7 @@ class ThreadedLog(Log):
         """Call ``query`` in the store's thread."""
         if self._closed:
             raise LogUnavailable(CLOSED)
-        waiter = _Waiter()
+        waiter = Waiter()
         job = Job(query, waiter.hear)
 
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
@@ -304,6 +310,15 @@ class ThreadedLog(Log):
         await waiter.outcome(abandon)
         result: T = job.result
         return result
+
+    async def watch(self) -> None:
+        """Wait until a checkpoint has broken the store. For one task."""
+
+        def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+            self._watched = Waiter()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await self._watched.outcome(abandon)
 
     async def close(self) -> None:
         """Refuse new work, finish what is queued, close the store, and join the thread.
@@ -341,7 +356,7 @@ class ThreadedLog(Log):
                 self._hand_back(rounds.step())
                 now = time.monotonic()
                 if rounds.has_erased and now - wiped_at >= WIPE_WITHIN_S:
-                    rounds.checkpoint()
+                    self._checkpoint(rounds)
                     wiped_at = now
             while rounds.busy:
                 self._hand_back(rounds.step())
@@ -355,12 +370,20 @@ class ThreadedLog(Log):
                 rest_s = IDLE_CHECKPOINT_S if rounds.wants_checkpoint else None
                 job = self._jobs.get(timeout=rest_s)
             except queue.Empty:
-                rounds.checkpoint()
+                self._checkpoint(rounds)
                 continue
             if job is None:
                 return False
             rounds.add(job)
         return True
+
+    def _checkpoint(self, rounds: Rounds) -> None:
+        """Do one. Where it breaks the store, nobody may ask for long: so tell who watches."""
+        was_sound = rounds.broken is None
+        rounds.checkpoint()
+        if was_sound and rounds.broken is not None:
+            error = LogBroken(rounds.broken)
+            self._call(lambda: self._watched.hear(error))
 
     def _close_store(self, store: Store) -> None:
         try:
@@ -370,14 +393,14 @@ class ThreadedLog(Log):
         self._call(self._done.set)
 
     def _hand_back(self, jobs: Sequence[Job]) -> None:
-        self._call(lambda: _tell(jobs))
+        self._call(lambda: tell(jobs))
 
     def _call(self, function: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):  # Nobody is left to hear it then.
             self._token.run_sync_soon(function)
 
 
-def _tell(jobs: Sequence[Job]) -> None:
+def tell(jobs: Sequence[Job]) -> None:
     """Let everybody hear; raises the first error of one who should not have raised any."""
     bug: BaseException | None = None
     for job in jobs:

@@ -111,7 +111,8 @@ class SqliteStore:
             if is_new:
                 file.transact(lambda: store._create(new_id()))
                 file.checkpoint()
-                file.sync_directory()
+            # SQLite passes over an error when it syncs the name of a new write-ahead log.
+            file.sync_directory()
             store._read_meta(directory)
         except BaseException:
             file.abandon()

@@ -104,7 +104,7 @@ class SqliteFile:
             self._connection.execute("rollback")
         except apsw.BusyError as error:
             raise LogUnavailable(
-                f"{self._path.parent} is in use by another groupd process; "
+                f"{self._path.parent} is in use by another groupd process{_holder(self._path)}; "
                 "stop that one first, or ask it over its socket"
             ) from error
         except apsw.Error as error:
@@ -145,13 +145,14 @@ class SqliteFile:
         if self._vfs is not None:
             return
         # Never open the file itself: closing it again would drop SQLite's locks on it.
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(directory)
+            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
         except OSError as error:
-            raise LogBroken(f"{self._path.parent}: {error}") from error
-        finally:
-            os.close(directory)
+            raise LogBroken(f"{self._path.parent}: {error.strerror}") from error
 
     # --- reading
 
@@ -300,3 +301,19 @@ class SqliteFile:
         broken = LogBroken(f"{self._path}: {type(error).__name__}: {error}")
         self._refusal = broken
         return broken
+
+
+def _holder(path: Path) -> str:
+    """Say which process has locked a file, where the kernel tells.
+
+    The file is not opened for it: closing it again would drop this process's own locks on it.
+    """
+    with suppress(OSError):
+        status = path.stat()
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        place = f"{device}:{status.st_ino}"
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if place in words:
+                return f" (pid {words[words.index(place) - 1]})"
+    return ""
