@@ -8,6 +8,7 @@ from trio.testing import MockClock
 from groupd.config import Limits
 from groupd.server.session import Session
 from groupd.testing.links import FakeLink
+from groupd.wire import rpc
 from tests.e2e.raw import RawClient, codes
 from tests.server.bench import Bench, Metered, open_bench, settled
 
@@ -197,3 +198,24 @@ async def test_after_a_leave_nothing_later_comes_even_from_a_full_backlog(
                     assert method != "lagged" or params["head"] <= gone or params["group"] == ""
                 client.pushes.clear()
             await ann.ask("dissolve", group=group)
+
+
+async def test_a_client_that_vanishes_with_too_much_under_way_ends_its_own_session_only(
+    autojump_clock: MockClock,
+) -> None:
+    """What it had sent can still be read, and nothing can be sent to it any more."""
+    async with open_bench(
+        limits={"requests_open_max": 2}, delay=lambda: 100, rate_limits=False
+    ) as bench:
+        ann = await bench.enter("ann")
+        group = (await ann.ask("create", name="Tea"))["group"]
+        await settled()
+        (session,) = bench.server.sessions
+        assert isinstance(session.link, Metered)
+        session.link._link._outgoing.break_off("the peer has vanished")
+        posts = [rpc.encode_request(i, "post", {"group": group, "text": "hi"}) for i in range(5)]
+        ann.link.try_send(rpc.encode_request(9, "ping", {}) + b"".join(posts))
+        await trio.sleep(30)
+        assert bench.server.sessions == set()
+        bob = await bench.enter("bob")
+        await bob.ask("ping")

@@ -216,6 +216,8 @@ class Session:
                         await self._attempt(later)
                     if self._is_congested:
                         await self._wait_for_relief()
+                        if self.peer.closed:
+                            break  # Nobody is left to answer, and nothing below would wait.
                     later = self._serve_some()
         except BROKEN:
             self.peer.close()
