@@ -9,11 +9,19 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.config import REQUEST_COST_MAX, AuthConfig, Config, Limits, Plan, TlsConfig
+from groupd.config import (
+    REQUEST_COST_MAX,
+    AuthConfig,
+    Config,
+    Limits,
+    MetricsConfig,
+    Plan,
+    TlsConfig,
+)
 from groupd.domain.catalog import REQUESTS
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "tls", "limits", "plans")
+TABLES = ("auth", "tls", "metrics", "limits", "plans")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -21,8 +29,15 @@ def _documented() -> dict[str, str]:
     """Give each setting that docs/configuration.md names in a table, with its default."""
     found: dict[str, str] = {}
     text = (ROOT / "docs" / "configuration.md").read_text()
-    for names, default in re.findall(r"^\| (`[a-z`_, ]+`) \| ([^|]*) \|", text, re.MULTILINE):
-        words = re.findall(r"`([a-z_]+)`", names)
+    # Some of its names are names elsewhere, too.
+    text = re.sub(
+        r"^## `\[metrics\]`.*?(?=^## )",
+        lambda match: re.sub(r"^\| `", "| `metrics.", match[0], flags=re.MULTILINE),
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    for names, default in re.findall(r"^\| (`[a-z`_., ]+`) \| ([^|]*) \|", text, re.MULTILINE):
+        words = re.findall(r"`([a-z_.]+)`", names)
         defaults = re.split(r", (?=\d)", default.strip()) if len(words) > 1 else [default.strip()]
         found |= dict(zip(words, defaults, strict=True))
     return found
@@ -38,7 +53,8 @@ def _settings() -> dict[str, Any]:
     }
     for values in (AuthConfig(), TlsConfig(), Plan(), Limits()):
         found |= attrs.asdict(values)
-    return found
+    metrics = attrs.asdict(MetricsConfig())
+    return found | {f"metrics.{name}": value for name, value in metrics.items()}
 
 
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:

@@ -21,7 +21,7 @@ LINES_MAX: Final = 450
 _BASE: Final = ("errors", "config")
 _RULES: Final = (*_BASE, "native", "domain", "wire")
 _ENGINE: Final = (*_RULES, "features", "storage.port", "storage.log")
-_SERVER: Final = (*_ENGINE, "storage.verify", "engine", "auth", "version")
+_SERVER: Final = (*(*_ENGINE, "storage.backup", "storage.verify", "engine", "auth", "version"),)
 _FOR_CLIENTS: Final = (
     *("engine.calls", "engine.nursery", "engine.ports", "engine.results", "server.link"),
 )
@@ -74,7 +74,12 @@ stand in for each of them."""
 EDGES: Final = ("storage", "server.link", "app", "testing.simulation")
 """A simulation draws everything from a seed, with generators of its own."""
 
-ONLY_HOME: Final = {"apsw": "storage", "joserfc": "auth", "cattrs": "config_file"}
+ONLY_HOME: Final = {
+    "apsw": "storage",
+    "joserfc": "auth",
+    "cattrs": "config_file",
+    "h11": "server.http",
+}
 """Libraries that one part alone knows, so that they can be replaced there."""
 
 _MUTABLE: Final = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)

@@ -14,11 +14,11 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import structlog
@@ -26,10 +26,9 @@ import trio
 
 from groupd import client, native
 from groupd.auth import TokenVerifier, issue_token
-from groupd.client.connection import Connection
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
-from groupd.domain.base import Identity, Request
+from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
 from groupd.domain.links import LinkKeys
 from groupd.engine import hub as engine
@@ -40,20 +39,22 @@ from groupd.engine.ports import Ports
 from groupd.errors import ConfigError, Disconnected
 from groupd.garbage import set_aside_what_lives
 from groupd.server.certificates import client_context, server_context
+from groupd.server.http import HttpLimits, HttpServer
 from groupd.server.link import (
     Listener,
     close_listener,
-    connect_socket,
     listener_url,
     open_listeners,
 )
 from groupd.server.listener import Server
+from groupd.server.metrics import Collector
+from groupd.server.probes import Probes
 from groupd.server.tls import connect_link
-from groupd.storage.log import Log, open_log
+from groupd.storage.backup import adopt
+from groupd.storage.log import open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
-from groupd.wire.rpc import FrameLimits
 
 log = structlog.get_logger()
 
@@ -155,14 +156,27 @@ def new_store_id() -> str:
     return secrets.token_hex(8)
 
 
+def open_store(directory: Path) -> SqliteStore:
+    """Open the store of a directory, or make one; one of an older format gets its index anew."""
+    store = SqliteStore.open(directory, new_id=new_store_id)
+    if store.index_is_stale:
+        log.info("index_rebuilding", data=str(directory))
+        log.info("index_rebuilt", records=store.rebuild_index(project))
+    return store
+
+
 def store_maker(config: Config) -> Callable[[], Store]:
-    """Give what opens the configured store; one of an older format gets its index made anew."""
+    """Give what opens the configured store to serve from it; a restored one gets a new id."""
 
     def open_files() -> Store:
-        store = SqliteStore.open(Path(config.data), new_id=new_store_id)
-        if store.index_is_stale:
-            log.info("index_rebuilding", data=config.data)
-            log.info("index_rebuilt", records=store.rebuild_index(project))
+        directory = Path(config.data)
+        store = open_store(directory)
+        try:
+            if adopt(directory, store, new_id=new_store_id):
+                log.info("restored", data=config.data, store=store.id)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     if config.memory:
@@ -268,6 +282,8 @@ class Running:
     urls: Sequence[str]
     config: Config
     made_secret: bool
+    metrics: str | None
+    """The URL of the metrics listener, if there is one."""
 
 
 async def serve(
@@ -312,6 +328,7 @@ async def serve(
                 "serving",
                 urls=list(running.urls),
                 store=store.id,
+                metrics=running.metrics,
                 memory=config.memory,
                 compiled=native.IS_COMPILED,
             )
@@ -340,13 +357,34 @@ def _listen(
             listeners = open_listeners(url, backlog)
             undo.callback(_close_all, listeners)
             opened.append((listeners, tls if is_tls(url) else None))
+        metrics = []
+        if config.metrics.listen is not None:
+            where = config.metrics.listen.rstrip("/").replace("http://", "tcp://", 1)
+            metrics = open_listeners(where, backlog)
         undo.pop_all()
     nursery.start_soon(partial(server.listen, operator, is_operator=True))
     urls: list[str] = []
     for listeners, context in opened:
         nursery.start_soon(partial(server.listen, listeners, tls=context))
         urls += (listener_url(listener, tls=context is not None) for listener in listeners)
-    return Running(urls, config, made_secret)
+    shown = None
+    if metrics:
+        nursery.start_soon(_metrics_server(server, config).listen, metrics)
+        shown = listener_url(metrics[0]).replace("tcp://", "http://", 1)
+    return Running(urls, config, made_secret, shown)
+
+
+def _metrics_server(server: Server, config: Config) -> HttpServer:
+    """Give what answers on the metrics listener. It goes on while the server is draining."""
+    hub = server.services.hub
+    store_file = None if config.memory else Path(config.data) / FILE_NAME
+    collector = Collector(server, store_file=store_file)
+    probes = Probes(hub.log, is_stopping=lambda: server.is_stopping, collect=collector.collect)
+    limits = HttpLimits(
+        connections_max=config.metrics.connections_max,
+        request_deadline_ms=config.metrics.request_deadline_ms,
+    )
+    return HttpServer(probes.handle, limits)
 
 
 def _close_all(listeners: Sequence[Listener]) -> None:
@@ -391,50 +429,3 @@ async def read_line() -> str | None:
     """Read a line of standard input; None at its end. Cancelled, the line that comes is lost."""
     line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
     return line or None
-
-
-# --- for the operator
-
-
-def has_store(config: Config) -> bool:
-    """Say whether the data directory holds a store."""
-    return (Path(config.data) / FILE_NAME).exists()
-
-
-@asynccontextmanager
-async def open_files(config: Config) -> AsyncIterator[Log]:
-    """Open the files of a data directory that no server is using."""
-    async with open_log(store_maker(config), threaded=True) as store:
-        yield store
-
-
-class RunningServer:
-    """A server in another process, asked over its own socket."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def ask(self, request: Request) -> Mapping[str, Any]:
-        """Ask it something; raises Rejected, or Disconnected where it has gone."""
-        return await self._connection.request(request.method, request.params())
-
-
-@asynccontextmanager
-async def ask_server(config: Config) -> AsyncIterator[RunningServer | None]:
-    """Give the server that is using a data directory, or None where there is none."""
-    path = (Path(config.data) / SOCKET_FILE).resolve()
-    link = None
-    if path.exists():
-        with suppress(trio.BrokenResourceError):
-            link = await connect_socket(f"unix://{path}")
-    if link is None:
-        yield None
-        return
-    frames = FrameLimits.for_client(config.limits)
-    connection = Connection(
-        link, frames, ClientLimits(), on_notification=lambda method, params: None
-    )
-    async with open_hidden_nursery() as nursery:
-        nursery.start_soon(connection.run)
-        yield RunningServer(connection)
-        connection.close()

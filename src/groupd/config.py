@@ -279,6 +279,32 @@ class TlsConfig:
             raise ConfigError("key: expected the file that belongs to certificate")
 
 
+@attrs.frozen
+class MetricsConfig:
+    """A listener of its own for Prometheus and for probes. Off unless it is named."""
+
+    listen: str | None = None
+    """``http://HOST:PORT``; anybody who reaches it may read it, so mostly on loopback."""
+    connections_max: int = _limit(32)
+    request_deadline_ms: int = _limit(10_000)
+    """For a request to come and its response to leave; also how long a connection may idle."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.listen is not None and not _is_http(self.listen):
+            raise ConfigError(f"listen: expected http://HOST:PORT, got {self.listen!r}")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_plain = not (parts.path.strip("/") or parts.query or parts.username)
+        return (
+            parts.scheme == "http" and is_plain and bool(parts.hostname) and parts.port is not None
+        )
+    except ValueError:  # A port that is none.
+        return False
+
+
 def is_tls(url: str) -> bool:
     """Say whether what goes over a URL is protected."""
     return url.partition("://")[0].lower() == "tls"
@@ -319,6 +345,7 @@ class Config:
     log_level: str = "info"
     auth: AuthConfig = attrs.field(factory=AuthConfig)
     tls: TlsConfig = attrs.field(factory=TlsConfig)
+    metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = PLANS
 

@@ -132,9 +132,10 @@ async def test_who_begins_and_never_goes_on_is_let_go_in_time_and_costs_little(
                     nursery.start_soon(listen, kind, link)
         assert trio.current_time() - began >= DEADLINE_MS / 1_000 * 0.9
         for kind in ("nothing", "half a hello", "a handshake and nothing", "half a frame"):
-            (word,) = heard[kind]
-            assert b"goodbye" in word, kind
-            assert b"bad_request" in word, kind
+            # Each says another time to come back at.
+            for word in heard[kind]:
+                assert b"goodbye" in word, kind
+                assert b"bad_request" in word, kind
         # Without a session there is nobody to say goodbye to.
         assert heard["no handshake"] == heard["half a handshake"] == {b""}
         await until(lambda: server.descriptors() <= start)

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.process import PATIENCE_S, Groupd, Process, environment
 from tests.e2e.raw import dial
 
-COMMANDS = ("serve", "token", "chat", "log", "check")
+COMMANDS = ("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend")
 GROUPD = Path(sys.executable).with_name("groupd")
 
 
@@ -61,6 +61,10 @@ WRONG = {
     "a user id too long": (f"token {'x' * 65}", "64"),
     "a store that is missing": ("check --data nowhere", "nowhere"),
     "a store that is missing, again": ("log G --data nowhere", "nowhere"),
+    "a backup of nothing": ("backup copy --data nowhere", "nowhere"),
+    "an export of nothing": ("export copy --data nowhere", "nowhere"),
+    "an import of nothing": ("import copy --data nowhere", "copy"),
+    "a group of nothing to mend": ("mend G --from copy --data nowhere", "nowhere"),
     "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
 }
 

@@ -247,4 +247,8 @@ async def _operator(rig: Rig) -> Client:
         checked = await operator.ask("operator_check", **place)
         assert checked["problems"] == []
         place = {"after": checked["next"]} if "next" in checked else None
+    # What is kept in memory cannot be backed up; tests/operate has the answer of one that can.
+    refused = await operator.call("operator_backup", {"directory": "/nowhere/backup"})
+    assert refused.error is not None
+    assert refused.error["code"] == "unavailable"
     return operator

@@ -8,7 +8,11 @@ from trio.testing import MockClock
 from groupd.storage.memory import MemoryStore
 from tests.server.bench import open_bench, settled
 
-METHODS = {"operator_log": {"group": "G" * 16}, "operator_check": {}}
+METHODS = {
+    "operator_log": {"group": "G" * 16},
+    "operator_check": {},
+    "operator_backup": {"directory": "/nowhere/at/all"},
+}
 
 
 async def test_operator_methods_do_not_exist_for_users(autojump_clock: MockClock) -> None:

@@ -423,10 +423,10 @@ def test_a_write_ahead_log_that_cannot_be_synced_is_not_read(
     synced = []
 
     def fail(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(LogUnavailable, match="groupd.sqlite3-wal cannot be synced"):
+    with pytest.raises(LogUnavailable, match=r"groupd\.sqlite3-wal cannot be synced"):
         SqliteStore.open(tmp_path, new_id=lambda: "two")
-    assert synced == [str(tmp_path / f"{FILE_NAME}-wal")]
+    assert synced == [tmp_path / f"{FILE_NAME}-wal"]

@@ -1,7 +1,8 @@
-"""The commands: ``groupd serve``, ``token``, ``chat``, ``log`` and ``check``.
+"""The commands: ``groupd serve``, ``token``, ``chat``, and those of an operator.
 
 Placement rules: this file parses and exits. ``chat/`` is the chat client, ``operate.py`` what an
-operator asks of a store; what they need of the world comes from ``app.py``.
+operator asks of a store, ``backup.py`` and ``export.py`` what takes a store elsewhere; what they
+need of the world comes from ``app.py``.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from groupd import app as composition
+from groupd.cli import backup as backups
+from groupd.cli import export as exports
 from groupd.cli import operate
 from groupd.cli.chat import chat_on
 from groupd.config import Config, is_tls
 from groupd.config_file import load_config
-from groupd.domain.base import Identity
+from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
 from groupd.errors import ConfigError, GroupdError, LogBroken
 from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
@@ -117,6 +120,8 @@ def _announce(console: Console, running: composition.Running) -> None:
     console.print(f"[bold green]groupd {VERSION}[/] keeps its groups {escape(where)}.")
     for url in running.urls:
         console.print(f"Listening on [bold]{escape(url)}[/]")
+    if running.metrics is not None:
+        console.print(f"Metrics on [bold]{escape(running.metrics)}/metrics[/]")
     if running.made_secret:
         secret = Path(config.data) / composition.SECRET_FILE
         console.print(f"A secret for tokens was made: {escape(str(secret))}")
@@ -260,6 +265,76 @@ def check(
     """Verify the hash chains of all logs, and the index; exit with 1 where something is wrong."""
     settings = _config(config, data=data)
     _run(lambda: operate.check(settings, rebuild_index=rebuild_index))
+
+
+@app.command
+def backup(directory: Path, *, config: ConfigFile = None, data: Data = None) -> None:
+    """Copy all groups to the new DIRECTORY, beside a running server or without one.
+
+    The copy is a data directory: `groupd check --data DIRECTORY` verifies it, and a server started
+    on it goes on from there. Never put a server on your only copy.
+
+    Parameters
+    ----------
+    directory
+        Where the backup is made. There must be nothing yet.
+    """
+    settings = _config(config, data=data)
+    _run(lambda: backups.back_up(settings, directory))
+
+
+@app.command
+def export(file: Path, *, config: ConfigFile = None, data: Data = None) -> None:
+    """Write all groups to FILE, in a form that any later groupd can import.
+
+    Parameters
+    ----------
+    file
+        Where they are written. There must be nothing yet.
+    """
+    settings = _config(config, data=data)
+    _run(lambda: exports.export(settings, file))
+
+
+@app.command(name="import")
+def import_(file: Path, *, config: ConfigFile = None, data: Data = None) -> None:
+    """Make a new store of what `groupd export` has written to FILE.
+
+    The data directory must be empty, or not there yet.
+
+    Parameters
+    ----------
+    file
+        What was exported.
+    """
+    settings = _config(config, data=data)
+    _run(lambda: exports.import_(settings, file))
+
+
+@app.command
+def mend(
+    group: str,
+    *,
+    copy: Annotated[Path, Parameter("--from", help="A backup that has the group.")],
+    account: Annotated[
+        bool, Parameter(negative="", help="GROUP is a user: mend their own log.")
+    ] = False,
+    tenant: Annotated[str, Parameter(help="The app, where several share a server.")] = "",
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Put what is damaged of GROUP back from a backup; the server must be stopped.
+
+    Nothing is changed unless every record of the group is in order afterwards.
+
+    Parameters
+    ----------
+    group
+        The group that `groupd check` names.
+    """
+    settings = _config(config, data=data)
+    stream = StreamKey(ACCOUNT if account else GROUP, tenant, group)
+    _run(lambda: operate.mend(settings, stream, copy))
 
 
 def _run(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:

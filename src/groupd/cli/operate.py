@@ -1,4 +1,4 @@
-"""What an operator asks of a store: ``groupd log`` and ``groupd check``.
+"""What an operator asks of a store: ``groupd log`` and ``groupd check``; and whom to ask.
 
 Beside a running server, which holds the files, the server is asked over its own socket in the data
 directory; otherwise the files are opened. Either way the answers are made by the same code
@@ -11,7 +11,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import attrs
 import orjson
@@ -22,12 +23,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from groupd import app as composition
+from groupd.cli.files import ask_server, has_store, mend_files, open_files
 from groupd.config import Config
+from groupd.domain.base import StreamKey
 from groupd.domain.queries import OperatorCheck, OperatorLog
 from groupd.engine.ledger import project
 from groupd.errors import LogUnavailable
 from groupd.server import operator
 from groupd.wire.codec import Encoded
+
+SEQS_SHOWN: Final = 20
+"""Of mended records, by number."""
 
 
 @attrs.frozen
@@ -44,26 +50,26 @@ class LogQuery:
 class Operator(Protocol):
     """Somebody who answers an operator."""
 
-    async def ask(self, request: OperatorLog | OperatorCheck) -> Mapping[str, Any]:
-        """Answer; raises Rejected."""
+    async def ask(self, request: operator.OperatorRequest) -> Mapping[str, Any]:
+        """Answer; raises Rejected, or LogUnavailable."""
         ...
 
 
 @asynccontextmanager
 async def find_operator(config: Config) -> AsyncIterator[Operator]:
     """Give the running server of a data directory, or its files where none is running."""
-    async with composition.ask_server(config) as running:
+    async with ask_server(config) as running:
         if running is not None:
             yield running
             return
-    _expect_store(config)
-    async with composition.open_files(config) as log:
+    expect_store(config)
+    async with open_files(config) as log:
         yield _Files(log, config)
 
 
-def _expect_store(config: Config) -> None:
+def expect_store(config: Config) -> None:
     """Raise LogUnavailable where there is none, since opening one would make it."""
-    if not composition.has_store(config):
+    if not has_store(config):
         raise LogUnavailable(
             f"{config.data}: there is no store; name the server's directory with --data"
         )
@@ -76,8 +82,9 @@ class _Files:
         self._log = log
         self._config = config
 
-    async def ask(self, request: OperatorLog | OperatorCheck) -> Mapping[str, Any]:
-        result = await operator.serve(self._log, self._config.limits, request)
+    async def ask(self, request: operator.OperatorRequest) -> Mapping[str, Any]:
+        now_ms = composition.SystemClock().now_ms()
+        result = await operator.serve(self._log, self._config, request, now_ms=now_ms, rests=False)
         return result.decode() if isinstance(result, Encoded) else result
 
 
@@ -160,17 +167,48 @@ async def check(config: Config, *, rebuild_index: bool) -> bool:
         name = "/".join(problem["stream"]) or "index"
         table.add_row(escape(name), str(problem["seq"] or ""), escape(problem["what"]))
     console.print(table)
-    console.print("An index alone is made anew with `groupd check --rebuild-index`.")
+    console.print(
+        "A damaged log is put back from a backup with `groupd mend`, an index alone is made anew "
+        "with `groupd check --rebuild-index`; docs/operations.md says how.",
+        soft_wrap=True,
+    )
     return False
 
 
 async def _rebuild(config: Config, console: Console) -> None:
     """Make the index anew; the server must be stopped for this."""
-    async with composition.ask_server(config) as running:
+    async with ask_server(config) as running:
         if running is not None:
             raise LogUnavailable(f"a server is using {config.data}; stop it before --rebuild-index")
-    _expect_store(config)
-    async with composition.open_files(config) as log:
+    expect_store(config)
+    async with open_files(config) as log:
         with console.status("making the index anew"):
             count = await log.read(lambda store: store.rebuild_index(project))
     console.print(f"The index was made anew from {count} records.")
+
+
+# --- mend
+
+
+async def mend(config: Config, stream: StreamKey, copy: Path) -> bool:
+    """Put what is damaged of a stream back from a backup; the server must be stopped for this.
+
+    Raises LogUnavailable where the server runs or there is no store, LogCorrupt where the backup
+    has not what is missing.
+    """
+    console = Console(emoji=False)
+    async with ask_server(config) as running:
+        if running is not None:
+            raise LogUnavailable(f"a server is using {config.data}; stop it before mending")
+    for each in (config, attrs.evolve(config, data=str(copy))):
+        expect_store(each)
+    with console.status("mending"):
+        mended = await mend_files(Path(config.data), stream, copy)
+    if mended:
+        seqs = ", ".join(map(str, mended[:SEQS_SHOWN])) + (
+            "..." if len(mended) > SEQS_SHOWN else ""
+        )
+        console.print(f"{len(mended)} records were put back: {seqs}.", highlight=False)
+    else:
+        console.print("No record is damaged.")
+    return True

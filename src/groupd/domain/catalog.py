@@ -132,6 +132,7 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             # the operator
             queries.OperatorLog,
             queries.OperatorCheck,
+            queries.OperatorBackup,
         )
     }
 )

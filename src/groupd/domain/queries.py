@@ -8,7 +8,7 @@ stands with the group (``info``, ``open_link``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -371,6 +371,10 @@ def check_stream(value: Any, field: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+PATH_MAX: Final = 1_024
+"""Characters of a path that the operator names."""
+
+
 @attrs.frozen
 class OperatorLog(Query):
     """Page any stream's log, for the operator."""
@@ -389,6 +393,25 @@ class OperatorLog(Query):
     account: bool = fields.boolean(default=False)
     after: int = fields.seq(default=0, low=0)
     limit: int = fields.integer(low=1, high=CONTENT.history_page_max, default=CONTENT.history_page)
+
+
+def check_path(value: Any, field: str) -> str:
+    """Check what may be a path; whether it is a good one is seen where there are files."""
+    if type(value) is not str or not 1 <= len(value) <= PATH_MAX:
+        raise fields.refuse(field, f"expected a path of 1 to {PATH_MAX} characters")
+    return value
+
+
+@attrs.frozen
+class OperatorBackup(Query):
+    """Copy the whole store, and what belongs to it, to a new directory, for the operator."""
+
+    method = "operator_backup"
+    addressed = ""
+    operator = True
+    result: ClassVar = {"pages": "integer", "size_bytes": "integer"}
+
+    directory: str = fields.custom(check_path, "string", min=1, max=PATH_MAX)
 
 
 @attrs.frozen

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import attrs
 import structlog
 import trio
 
@@ -28,7 +27,7 @@ from groupd.domain.stream import Stream
 from groupd.engine.batch import Batch, publication_of
 from groupd.engine.ledger import Ledger
 from groupd.engine.loading import load, read_after
-from groupd.engine.mail import RETRY_AFTER_MS, Entry, unavailable
+from groupd.engine.mail import RETRY_AFTER_MS, Entry, Trouble, bug, flush, refuse_all, unavailable
 from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
@@ -37,16 +36,6 @@ from groupd.storage.port import AppendAll, PutSnapshot
 from groupd.wire import codec
 
 log = structlog.get_logger()
-
-
-@attrs.frozen
-class Trouble:
-    """A batch that came to nothing, and why."""
-
-    entries: list[Entry]
-    """Those that are not answered yet."""
-    error: BaseException
-    attempt: int = 1
 
 
 class Actor:
@@ -75,6 +64,8 @@ class Actor:
         self._trouble: Trouble | None = None
         self._snapshot_seq = self._snapshot_tried_seq = 0
         self._answered = 0
+        # Countable messages that the metrics know of.
+        self._counted = 0
         self._ledger = Ledger.empty(stream)
 
     @property
@@ -82,12 +73,17 @@ class Actor:
         """The state as decided so far; what of it is not durable yet may still be taken back."""
         return self._ledger.state
 
+    @property
+    def waiting(self) -> int:
+        """Count the requests in the mailbox."""
+        return len(self._mailbox)
+
     # --- from outside
 
     def tell(self, entry: Entry) -> None:
         """Queue a request; a full mailbox answers ``unavailable`` at once."""
         if len(self._mailbox) >= self._limits.mailbox_max:
-            _refuse_all([entry], unavailable("the group is overloaded"))
+            refuse_all([entry], unavailable("the group is overloaded"))
             return
         self._mailbox.append(entry)
         if entry.onward is not None:
@@ -137,7 +133,11 @@ class Actor:
 
     async def run(self) -> None:
         """Load the stream, serve until retired, and leave."""
-        refusal = await self._load()
+        self._shared.counts.loading += 1
+        try:
+            refusal = await self._load()
+        finally:
+            self._shared.counts.loading -= 1
         if refusal is not None:
             self._refuse_mailbox(refusal)
             self._dismiss(self)
@@ -151,6 +151,9 @@ class Actor:
     async def _serve(self) -> None:
         """Do what has to be waited for, until retired."""
         while True:
+            if self.stream in self._shared.quarantine:
+                self._dismiss(self)
+                return
             if self._is_appending:
                 await self._rest()
             elif self._trouble is not None:
@@ -214,13 +217,16 @@ class Actor:
         except LogCorrupt:
             reference = self._shared.ports.new_reference()
             log.exception("holdings_unreadable", stream=tuple(self.stream), reference=reference)
-            entry.replies.refuse(entry.tag, _bug(reference))
+            entry.replies.refuse(entry.tag, bug(reference))
         entry.replies.flush()
 
     # --- loading
 
     async def _load(self) -> Rejected | None:
-        """Rebuild the ledger from snapshot and log; gives why that cannot be done, or None."""
+        """Rebuild the ledger from snapshot and log; gives why that cannot be done, or None.
+
+        A stream whose log makes no sense is in quarantine from then on.
+        """
         try:
             ledger, snapshot_seq = await load(
                 self._shared.log, self.stream, cards_max=self._limits.cards_max
@@ -234,9 +240,10 @@ class Actor:
         except Exception:
             # LogCorrupt, or bytes that make no sense: they must not end the other streams.
             reference = self._shared.ports.new_reference()
-            log.exception("stream_corrupt", stream=tuple(self.stream), reference=reference)
-            return _bug(reference)
+            log.exception("stream_quarantined", stream=tuple(self.stream), reference=reference)
+            return self._shared.quarantine.add(self.stream, reference)
         self._ledger = ledger
+        self._counted = ledger.state.n
         self._snapshot_seq = self._snapshot_tried_seq = snapshot_seq
         return None
 
@@ -251,11 +258,17 @@ class Actor:
                 events = [codec.decode_event(kinds, record) for record in records]
                 outlet.publish(publication_of(self.stream, records, events))
 
-    async def _reload(self) -> None:
-        """Load again, however long it takes; whoever asks meanwhile is told to come back."""
+    async def _reload(self) -> Rejected | None:
+        """Load again, however long it takes; whoever asks meanwhile is told to come back.
+
+        Gives the refusal of a stream that is in quarantine by now, and None of any other.
+        """
         while (refusal := await self._load()) is not None:
             self._refuse_mailbox(refusal)
+            if self.stream in self._shared.quarantine:
+                return refusal
             await trio.sleep(RETRY_AFTER_MS / 1_000)
+        return None
 
     # --- a batch
 
@@ -347,14 +360,16 @@ class Actor:
         entries, error = trouble.entries, trouble.error
         if isinstance(error, LogConflict):
             # Somebody else wrote, or claimed a name first: look again, decide again.
-            await self._reload()
-            if trouble.attempt < self._limits.conflict_retries_max:
+            lost = await self._reload()
+            if lost is not None:
+                refuse_all(entries, lost)
+            elif trouble.attempt < self._limits.conflict_retries_max:
                 await self._attempt(entries, attempt=trouble.attempt + 1)
             else:
-                _refuse_all(entries, unavailable("others were faster, several times"))
+                refuse_all(entries, unavailable("others were faster, several times"))
             return
         if isinstance(error, LogUnavailable):
-            _refuse_all(entries, unavailable(str(error)))
+            refuse_all(entries, unavailable(str(error)))
         elif isinstance(error, LogBroken) or not isinstance(error, Exception):
             raise error
         else:
@@ -363,7 +378,7 @@ class Actor:
             log.error(
                 "batch_failed", stream=tuple(self.stream), reference=reference, exc_info=error
             )
-            _refuse_all(entries, _bug(reference))
+            refuse_all(entries, bug(reference))
         await self._reload()
 
     # --- deciding and publishing: nothing of this may await
@@ -390,13 +405,14 @@ class Actor:
                     entry.replies.respond(entry.tag, answer)
                 self._answered += 1
             if outlet.detached:
-                _flush(batch)
+                flush(batch.answers)
         finally:
             for append, publication in batch.founded:
                 outlets.found(append.stream, publication)
         if batch.records:
+            self._counted = self._shared.counts.take(batch.records, self._counted)
             outlet.publish(batch.publication())
-        _flush(batch)
+        flush(batch.answers)
         self._ledger.trim(self._limits.cards_max)
         if batch.is_followed:
             self._shared.rouse_reactors()
@@ -431,19 +447,4 @@ class Actor:
 
     def _refuse_mailbox(self, refusal: Rejected) -> None:
         entries, self._mailbox = self._mailbox, []
-        _refuse_all(entries, refusal)
-
-
-def _bug(reference: str) -> Rejected:
-    return Rejected("internal", "a bug, or a damaged log; it was logged", reference=reference)
-
-
-def _refuse_all(entries: Sequence[Entry], refusal: Rejected) -> None:
-    for entry in entries:
-        entry.replies.refuse(entry.tag, refusal)
-        entry.replies.flush()
-
-
-def _flush(batch: Batch) -> None:
-    for replies in {id(entry.replies): entry.replies for entry, _ in batch.answers}.values():
-        replies.flush()
+        refuse_all(entries, refusal)

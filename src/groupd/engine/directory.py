@@ -10,7 +10,7 @@ import trio
 from groupd.domain.base import Identity, LiveQuery, StreamKey
 from groupd.domain.stream import Stream
 from groupd.engine.actor import Actor
-from groupd.engine.mail import Entry
+from groupd.engine.mail import Entry, refuse_all
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
 
@@ -30,7 +30,14 @@ class Directory:
 
     def tell(self, stream: StreamKey, entry: Entry) -> None:
         """Put a request into a stream's mailbox; activates the stream."""
-        self._actor(stream).tell(entry)
+        actor = self._actors.get(stream)
+        if actor is None:
+            refusal = self.shared.quarantine.refusal(stream)
+            if refusal is not None:
+                refuse_all([entry], refusal)
+                return
+            actor = self._activate(stream)
+        actor.tell(entry)
 
     def get(self, stream: tuple[str, str, str]) -> Actor | None:
         """Give the actor of a stream, if it is awake; a plain tuple is as good as its key."""
@@ -43,16 +50,19 @@ class Directory:
         return dict(await waiter.wait())
 
     def wake(self, stream: StreamKey) -> None:
-        """Let a stream look at its deadlines; activates it."""
-        self._actor(stream).wake()
-
-    def _actor(self, stream: StreamKey) -> Actor:
+        """Let a stream look at its deadlines; activates it, unless it is damaged."""
         actor = self._actors.get(stream)
         if actor is None:
-            actor = self._actors[stream] = Actor(stream, self.shared, dismiss=self._dismiss)
-            if self._is_emptying:
-                actor.retire(firmly=True)
-            self._start_soon(actor.run)
+            if stream in self.shared.quarantine:
+                return
+            actor = self._activate(stream)
+        actor.wake()
+
+    def _activate(self, stream: StreamKey) -> Actor:
+        actor = self._actors[stream] = Actor(stream, self.shared, dismiss=self._dismiss)
+        if self._is_emptying:
+            actor.retire(firmly=True)
+        self._start_soon(actor.run)
         return actor
 
     def _dismiss(self, actor: Actor) -> None:
@@ -66,6 +76,11 @@ class Directory:
     def awake(self) -> int:
         """Count the running actors."""
         return len(self._actors)
+
+    @property
+    def mailbox_max(self) -> int:
+        """Count the requests that wait for the stream for which most do."""
+        return max((actor.waiting for actor in self._actors.values()), default=0)
 
     def is_awake(self, stream: StreamKey) -> bool:
         """Say whether a stream has an actor now."""

@@ -28,6 +28,7 @@ from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
 from groupd.domain.stream import Stream
 from groupd.engine.calls import Calls
+from groupd.engine.counts import Counts
 from groupd.engine.directory import Directory
 from groupd.engine.greeting import Greeting, greet, relist
 from groupd.engine.mail import Entry, Replies, unavailable
@@ -35,6 +36,7 @@ from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.outlet import Outlets, Roster
 from groupd.engine.peer import Peer
 from groupd.engine.ports import Ports
+from groupd.engine.quarantine import Quarantine
 from groupd.engine.reactors import AccountReactor
 from groupd.engine.reads import READS, Result
 from groupd.engine.shared import Shared
@@ -69,10 +71,19 @@ class Hub:
         self.rules = rules
         self.turns = Turns()
         """For whoever brings many requests at once: see there."""
-        self.outlets = Outlets(roster=Roster(), limits=rules.limits, start_soon=nursery.start_soon)
+        self.counts = Counts()
+        self.outlets = Outlets(
+            roster=Roster(),
+            limits=rules.limits,
+            start_soon=nursery.start_soon,
+            counts=self.counts,
+        )
         self.frame_limits = FrameLimits.for_client(rules.limits)
-        self._timers = Timers(log=log, clock=ports.clock, limits=rules.limits)
-        self._reactor = AccountReactor(log=log, limits=rules.limits)
+        self.quarantine = Quarantine()
+        self._timers = Timers(
+            log=log, clock=ports.clock, limits=rules.limits, quarantine=self.quarantine
+        )
+        self._reactor = AccountReactor(log=log, limits=rules.limits, quarantine=self.quarantine)
         self._shared = Shared(
             log=log,
             ports=ports,
@@ -83,6 +94,8 @@ class Hub:
             note_deadline=self._timers.note,
             rouse_reactors=self._reactor.rouse,
             tell=self._tell,
+            counts=self.counts,
+            quarantine=self.quarantine,
         )
         self._directory = Directory(self._shared, start_soon=nursery.start_soon)
         self._followers = trio.CancelScope()
@@ -142,6 +155,9 @@ class Hub:
         if reader is None:
             raise Rejected("unknown_method", f"{query.method} is not served here")
         stream = query.address(group, caller)
+        refusal = self.quarantine.refusal(stream)
+        if refusal is not None:
+            raise refusal
         try:
             return await reader(self._directory, caller, stream, query, peer)
         except LogUnavailable as error:
@@ -164,6 +180,8 @@ class Hub:
 
         What a token leaves out stays as it was. A failure is logged, and not the caller's concern.
         """
+        if caller.account in self.quarantine:
+            return
         try:
             known = await self.log.read(lambda store: store.profile(caller.tenant, caller.user))
             profile = profile_of(caller, known or Profile())
@@ -205,6 +223,16 @@ class Hub:
     def awake(self) -> int:
         """Count the streams that have an actor now."""
         return self._directory.awake
+
+    @property
+    def mailbox_max(self) -> int:
+        """Count the requests that wait for the stream for which most do."""
+        return self._directory.mailbox_max
+
+    @property
+    def reactor_position(self) -> int:
+        """Give up to which place in the global order accounts have heard."""
+        return self._reactor.position
 
     def is_awake(self, stream: StreamKey) -> bool:
         """Say whether a stream has an actor now."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
+import msgpack
 
 from groupd.config import Limits
 from groupd.domain.base import Event, Fetched, Needs, Person, Receipt, Record, StreamKey
 from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.domain.projection import Change, Spoke
 from groupd.domain.stream import Stream
-from groupd.storage.port import Store
+from groupd.storage.port import PutSnapshot, Store
 from groupd.wire import codec
 
 T = TypeVar("T")
+
+REPLAY_PAGE: Final = 2_000
+"""Records that are read at once."""
 
 
 @attrs.define
@@ -143,3 +147,16 @@ def project(stream: StreamKey, record: Record) -> Sequence[Change]:
     event = codec.decode_event(EVENTS[stream.kind], record)
     changes = event.project(record)
     return [*changes, Spoke(record.user, record.seq)] if event.countable else changes
+
+
+def snapshot_of(store: Store, stream: StreamKey) -> PutSnapshot:
+    """Give the snapshot of a stream by all of its records; raises anything for senseless ones."""
+    ledger, more = Ledger.empty(stream), True
+    while more:
+        piece = store.read(stream, ledger.state.seq, REPLAY_PAGE)
+        for record in piece.records:
+            ledger.replay(record)
+        more = piece.more
+        ledger.trim(0)
+    state = ledger.state
+    return PutSnapshot(stream, state.seq, state.version, msgpack.packb(state.dump()))

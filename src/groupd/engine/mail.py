@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -49,3 +49,31 @@ class Entry:
 def unavailable(message: str) -> Rejected:
     """Make the refusal for what may work a moment later."""
     return Rejected("unavailable", message, retry_after_ms=RETRY_AFTER_MS)
+
+
+def refuse_all(entries: Sequence[Entry], refusal: Rejected) -> None:
+    """Refuse each of these requests, and send that."""
+    for entry in entries:
+        entry.replies.refuse(entry.tag, refusal)
+        entry.replies.flush()
+
+
+def bug(reference: str) -> Rejected:
+    """Make the refusal for what went wrong on this side."""
+    return Rejected("internal", "a bug, or a damaged log; it was logged", reference=reference)
+
+
+def flush(answers: Iterable[tuple[Entry, object]]) -> None:
+    """Send what has been answered of these requests."""
+    for replies in {id(entry.replies): entry.replies for entry, _ in answers}.values():
+        replies.flush()
+
+
+@attrs.frozen
+class Trouble:
+    """A batch that came to nothing, and why."""
+
+    entries: list[Entry]
+    """Those that are not answered yet."""
+    error: BaseException
+    attempt: int = 1

@@ -20,6 +20,7 @@ import trio
 
 from groupd.config import Limits
 from groupd.domain.base import Audience, StreamKey
+from groupd.engine.counts import Counts
 from groupd.engine.peer import Peer, lagged_frame, push_all
 
 User = tuple[str, str]
@@ -145,6 +146,7 @@ class Outlet:
         limits: Limits,
         start_soon: Callable[..., None],
         tidy: Callable[[Outlet], None] = lambda outlet: None,
+        counts: Counts | None = None,
     ) -> None:
         self.stream = stream
         self.published_seq = published_seq
@@ -156,6 +158,7 @@ class Outlet:
         self._limits = limits
         self._start_soon = start_soon
         self._tidy = tidy
+        self._counts = counts or Counts()
         self._views: dict[Peer, Audience] = {}
         self._waiting: Publication | None = None
         self._round: Publication | None = None
@@ -240,10 +243,14 @@ class Outlet:
                 peer.push(self.stream, frame)
 
     def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
-        stream = self.stream
+        stream, counts, readers = self.stream, self._counts, len(peers)
+        counts.deliveries += readers * len(publication.frames)
         if not publication.moves and not publication.masked:
-            push_all(peers, stream, b"".join(publication.frames))
+            chunk = b"".join(publication.frames)
+            counts.delivered_bytes += readers * len(chunk)
+            push_all(peers, stream, chunk)
             return
+        counts.delivered_bytes += readers * sum(map(len, publication.frames))
         moved = set(self._moved(publication))
         chunks = [publication.chunk(view) for view in Audience]
         for peer, view in peers.items():
@@ -309,8 +316,16 @@ class Outlet:
 class Outlets:
     """All outlets of a process. ``dropped`` counts those let go, so that a greeting can tell."""
 
-    def __init__(self, *, roster: Roster, limits: Limits, start_soon: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        limits: Limits,
+        start_soon: Callable[..., None],
+        counts: Counts | None = None,
+    ) -> None:
         self.roster = roster
+        self._counts = counts
         self.dropped = 0
         self._limits = limits
         self._start_soon = start_soon
@@ -331,6 +346,7 @@ class Outlets:
                 limits=self._limits,
                 start_soon=self._start_soon,
                 tidy=self.tidy,
+                counts=self._counts,
             )
         return outlet
 

@@ -126,6 +126,11 @@ class Peer:
         """Say whether the session has missed something of a stream and was not told yet."""
         return stream in self._lagging
 
+    @property
+    def is_lagging(self) -> bool:
+        """Say whether the session has missed something and was not told yet."""
+        return bool(self._lagging)
+
     def forget_with(self, stream: StreamKey, farewell: bytes) -> None:
         """Owe only ``farewell`` for a stream that the session has missed the end of."""
         if not self.closed and len(self._lagging) < FAREWELLS_MAX:

@@ -7,7 +7,7 @@ at least once, and their receivers tell repeated ones by stream and seq.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Final, TypeAlias
@@ -38,8 +38,10 @@ class AccountReactor:
 
     name: Final = "accounts"
 
-    def __init__(self, *, log: Log, limits: Limits) -> None:
+    def __init__(self, *, log: Log, limits: Limits, quarantine: Container[object] = ()) -> None:
+        """``quarantine`` has the accounts that are damaged: they hear nothing."""
         self._log = log
+        self._quarantine = quarantine
         self._limits = limits
         self._news = trio.Event()
         self.position = 0
@@ -133,7 +135,7 @@ class AccountReactor:
 
     async def _tell_all(self, news: Mapping[StreamKey, Hear], tell: Tell) -> None:
         """Tell all, each until they have heard; an account that cannot be read is passed over."""
-        waiting = dict(news)
+        waiting = {key: hear for key, hear in news.items() if key not in self._quarantine}
         while waiting:
             waiter = Waiter(len(waiting))
             for tag, (account, hear) in enumerate(waiting.items()):

@@ -8,9 +8,11 @@ import attrs
 
 from groupd.domain.base import Rules, StreamKey
 from groupd.domain.links import LinkKeys
+from groupd.engine.counts import Counts
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Outlets
 from groupd.engine.ports import Ports
+from groupd.engine.quarantine import Quarantine
 from groupd.engine.statistics import RecentStatistics
 from groupd.engine.turns import Turns
 from groupd.storage.log import Log
@@ -32,4 +34,6 @@ class Shared:
     """Called when followed records have been appended."""
     tell: Callable[[StreamKey, Entry], None]
     """Puts a request into another stream's mailbox. For accounts: a group tells nobody."""
+    counts: Counts = attrs.field(factory=Counts)
+    quarantine: Quarantine = attrs.field(factory=Quarantine)
     statistics: RecentStatistics = attrs.field(factory=RecentStatistics)

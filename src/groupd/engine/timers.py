@@ -10,6 +10,7 @@ import trio
 from groupd.config import Limits
 from groupd.domain.base import StreamKey
 from groupd.engine.ports import Clock
+from groupd.engine.quarantine import Quarantine
 from groupd.errors import LogCorrupt, LogUnavailable
 from groupd.storage.log import Log
 
@@ -20,11 +21,14 @@ class Timers:
     """Sleeps until the earliest stored deadline, never longer than a second at a time.
 
     Never longer, because the wall clock may jump. Streams are woken at a bounded rate, so that
-    many deadlines at once do not starve requests.
+    many deadlines at once do not starve requests. Those in ``quarantine`` are passed over.
     """
 
-    def __init__(self, *, log: Log, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, *, log: Log, clock: Clock, limits: Limits, quarantine: Quarantine | None = None
+    ) -> None:
         self._log = log
+        self._quarantine = quarantine or Quarantine()
         self._clock = clock
         self._limits = limits
         # Nothing is known at first, so the first thing to do is to look.
@@ -48,7 +52,9 @@ class Timers:
         # What is noted while we read counts, whichever of both the store did first.
         known_ms, self._next_ms = self._next_ms, None
         try:
-            due = await self._log.read(lambda store: store.due(now_ms, most))
+            # A damaged stream stays due, and must take nobody's place.
+            count = most + len(self._quarantine)
+            due = await self._log.read(lambda store: store.due(now_ms, count))
             # Until a woken stream has written its next deadline it counts as due, and is woken
             # again in the next round: a wake-up can be lost only together with the process.
             self.note(await self._log.read(lambda store: store.next_deadline_ms()))
@@ -56,5 +62,5 @@ class Timers:
             logger.warning("deadlines_unreadable", error=str(error))
             self.note(known_ms)
             return
-        for stream in due:
+        for stream in [stream for stream in due if stream not in self._quarantine][:most]:
             wake(stream)

@@ -17,7 +17,7 @@ import trio
 
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.queries import Hello, OperatorCheck, OperatorLog, Ping
+from groupd.domain.queries import Hello, OperatorBackup, OperatorCheck, OperatorLog, Ping
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
 from groupd.engine.peer import Peer
@@ -36,7 +36,7 @@ Later: TypeAlias = Callable[[], Awaitable[None]]
 """The part of a request that takes waiting."""
 
 
-_SERVED_HERE: Final = frozenset((Hello, Ping, OperatorLog, OperatorCheck))
+_SERVED_HERE: Final = frozenset((Hello, Ping, *operator.REQUESTS))
 _WAITED_FOR: Final = frozenset(
     request
     for request in REQUESTS.values()
@@ -135,7 +135,7 @@ class Conversation:
         match request:
             case Hello():
                 return lambda: self._hello(msgid, request)
-            case OperatorLog() | OperatorCheck():
+            case OperatorLog() | OperatorCheck() | OperatorBackup():
                 return lambda: self._operate(msgid, request)
         if self.caller is None:
             raise Rejected("unauthenticated", "say hello first")
@@ -161,9 +161,11 @@ class Conversation:
         assert isinstance(request, Query)
         line.answer(msgid, await self._hub.read(caller, request, group=call.group, peer=line.peer))
 
-    async def _operate(self, msgid: int, request: OperatorLog | OperatorCheck) -> None:
-        limits = self._services.limits
-        self._line.answer(msgid, await operator.serve(self._hub.log, limits, request))
+    async def _operate(self, msgid: int, request: operator.OperatorRequest) -> None:
+        now_ms = self._hub.ports.clock.now_ms()
+        config = self._services.config
+        answer = await operator.serve(self._hub.log, config, request, now_ms=now_ms, rests=True)
+        self._line.answer(msgid, answer)
 
     @staticmethod
     def _charge(seat: Seat, cost: int) -> None:

@@ -53,9 +53,16 @@ class Server:
         # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``.
         self._addresses: dict[str, int] = {}
         self._arriving = 0
+        self.admitted = self.turned_away = 0
+        """Connections so far."""
         self._listeners: list[Listener] = []
         self._stopping = False
         self._emptied = trio.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether ``stop`` was called."""
+        return self._stopping
 
     # --- accepting
 
@@ -97,6 +104,7 @@ class Server:
             self._enter_address(link.peer)
             self._begin(link, is_operator=is_operator)
         else:
+            self.turned_away += 1
             self.services.start_soon(self._turn_away, link)
 
     def admit_tls(self, link: Link, context: ssl.SSLContext) -> None:
@@ -109,6 +117,7 @@ class Server:
             self._arriving += 1
             self.services.start_soon(self._secure, link, context)
         else:
+            self.turned_away += 1
             self.services.start_soon(link.aclose)
 
     async def _secure(self, link: Link, context: ssl.SSLContext) -> None:
@@ -137,6 +146,7 @@ class Server:
             self._begin(secured)
 
     def _begin(self, link: Link, *, is_operator: bool = False) -> None:
+        self.admitted += 1
         session = Session(link, self.services, is_operator=is_operator, closed=self._forget)
         self.sessions.add(session)
         session.open()

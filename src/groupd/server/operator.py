@@ -1,23 +1,27 @@
 """What only the operator may ask, over the socket in the data directory.
 
 That socket's file mode is its authentication: whoever may read the store may ask it questions. So
-``groupd log`` and ``groupd check`` work beside a running server, which holds the files.
+``groupd log``, ``check`` and ``backup`` work beside a running server, which holds the files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
-from groupd.config import Limits
+from groupd.config import Config, Limits
 from groupd.domain.base import ACCOUNT, GROUP, StreamKey
-from groupd.domain.queries import OperatorCheck, OperatorLog
+from groupd.domain.fields import refuse
+from groupd.domain.queries import OperatorBackup, OperatorCheck, OperatorLog
 from groupd.engine.ledger import project
 from groupd.errors import Rejected
+from groupd.storage.backup import REST_FACTOR, back_up
 from groupd.storage.log import Log
 from groupd.storage.port import Head, Problem, Store
 from groupd.storage.verify import BEGINNING, SLICE, Place, check_slice, verify_index
+from groupd.version import VERSION
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
 
@@ -25,13 +29,31 @@ RECORDS_PER_CALL: Final = 20_000
 """After how many records, about, one call of ``operator_check`` answers."""
 
 
+OperatorRequest: TypeAlias = OperatorLog | OperatorCheck | OperatorBackup
+REQUESTS: Final = (OperatorLog, OperatorCheck, OperatorBackup)
+
+
 async def serve(
-    log: Log, limits: Limits, request: OperatorLog | OperatorCheck
+    log: Log, config: Config, request: OperatorRequest, *, now_ms: int, rests: bool
 ) -> Mapping[str, Any] | Encoded:
-    """Serve a request of the operator's."""
-    if isinstance(request, OperatorLog):
-        return await page_log(log, limits, request)
-    return await check_some(log, request)
+    """Serve a request of the operator's. ``rests`` where others use the log at the same time."""
+    match request:
+        case OperatorLog():
+            return await page_log(log, config.limits, request)
+        case OperatorCheck():
+            return await check_some(log, request)
+        case OperatorBackup():
+            if not request.directory.startswith("/") or "\0" in request.directory:
+                raise refuse("directory", "expected the absolute path of a directory")
+            made = await back_up(
+                log,
+                Path(config.data),
+                Path(request.directory),
+                time_ms=now_ms,
+                version=VERSION,
+                rest_factor=REST_FACTOR if rests else 0,
+            )
+            return {"pages": made.pages, "size_bytes": made.size_bytes}
 
 
 async def check_some(log: Log, request: OperatorCheck) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import trio
 from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
-from groupd.errors import Rejected
+from groupd.errors import CODES, Rejected
 from groupd.server.deadlines import Deadlines
 from groupd.server.rates import Bucket, Seat
 from groupd.version import VERSION
@@ -38,6 +38,7 @@ class Services:
         start_soon: Callable[..., None],
     ) -> None:
         self.hub = hub
+        self.config = config
         self.limits = config.limits
         self._now_ms = hub.ports.clock.now_ms
         self.has_rate_limits = config.rate_limits
@@ -45,6 +46,8 @@ class Services:
         self.start_soon = start_soon
         self.frame_limits = FrameLimits.for_server(config.limits)
         self.deadlines = Deadlines()
+        self.refused = dict.fromkeys(CODES, 0)
+        """Requests that were refused, by code."""
         self.seats: dict[tuple[str, str], Seat] = {}
         self._leeway_ms = config.auth.leeway_s * 1_000
 

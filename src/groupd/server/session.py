@@ -58,6 +58,7 @@ class Session:
         "_working",
         "address",
         "id",
+        "is_operator",
         "link",
         "open_requests",
         "peer",
@@ -73,7 +74,7 @@ class Session:
     ) -> None:
         self.id = services.hub.ports.new_reference()
         self.link, self.address = link, link.peer
-        self.open_requests = 0
+        self.is_operator, self.open_requests = is_operator, 0
         self.peer = Peer(
             try_send=link.send,
             wake=self._start_writer,
@@ -81,10 +82,8 @@ class Session:
             head_of=services.hub.outlets.reached,
             max_bytes=services.limits.backlog_max_bytes,
         )
-        self._services = services
-        self._hub = services.hub
-        self._limits = services.limits
-        self._closed = closed
+        self._services, self._hub = services, services.hub
+        self._limits, self._closed = services.limits, closed
         self._conversation = Conversation(self, services, is_operator=is_operator)
         self._unframer = rpc.Unframer(services.frame_limits)
         # What was read and is not served yet, the next one last.
@@ -92,10 +91,9 @@ class Session:
         self._farewell: tuple[str, str, int | None] | None = None
         self._opened_at = self._half_since = trio.current_time()
         self._unflushed_bytes = 0
-        self._is_watched = self._has_deadline = False
-        self._is_handling = self._is_writing = self._is_ending = False
-        self._working: trio.CancelScope | None = None
-        """There while a task of the session waits for something."""
+        self._is_watched = self._has_deadline = self._is_handling = False
+        self._is_writing = self._is_ending = False
+        self._working: trio.CancelScope | None = None  # While a task waits for something.
         self._relieved: trio.Event | None = None
 
     @property
@@ -183,9 +181,9 @@ class Session:
                     work = serve(message)
                 except Exception as error:
                     self._refuse_for(message, error)
-                    continue
-                if work is not None:
-                    return self._guarded(message, work)
+                else:
+                    if work is not None:
+                        return self._guarded(message, work)
             elif type(message) is rpc.Response:
                 self.say_goodbye("bad_request", "a client sends requests, not responses")
         return None
@@ -267,7 +265,7 @@ class Session:
         else:
             return None
         if deadline_s <= trio.current_time():
-            # Perhaps only the network was slow: then it may be in time when it comes again.
+            # Perhaps only the network was slow: then it may be in time the next time.
             self.say_goodbye("bad_request", what, self._services.jitter(BUSY_RETRY_MS))
             return None
         self._has_deadline = True
@@ -311,6 +309,7 @@ class Session:
 
     def refuse(self, tag: int, error: Rejected) -> None:
         """Refuse a request that was passed on."""
+        self._services.refused[error.code] += 1
         self.peer.answer(rpc.encode_error(tag, error.to_wire()))
         self.open_requests -= 1
         self._relieve()
@@ -322,6 +321,7 @@ class Session:
 
     def refuse_now(self, msgid: int, error: Rejected) -> None:
         """Refuse a request that was not passed on."""
+        self._services.refused[error.code] += 1
         self._say(rpc.encode_error(msgid, error.to_wire()))
 
     def answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:

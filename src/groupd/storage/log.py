@@ -27,6 +27,7 @@ import attrs
 import trio
 
 from groupd.errors import LogBroken, LogUnavailable
+from groupd.storage.counts import RoundCounts
 from groupd.storage.port import Append, AppendAll, Store, Write
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class Log(ABC):
 
     id: str
     """The store's."""
+    counts: RoundCounts
+    """Of its rounds of writes; nothing is counted where there are none, as in memory."""
 
     async def append(self, *appends: Append) -> None:
         """Make appends to different streams durable, all of them or none.
@@ -103,6 +106,7 @@ class Waiter:
     _task: trio.lowlevel.Task | None = None
 
     def hear(self, error: BaseException | None) -> None:
+        """Take the outcome: None, or what went wrong."""
         self._is_done, self._error = True, error
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
@@ -124,6 +128,7 @@ class InlineLog(Log):
     def __init__(self, store: Store) -> None:
         """Take over an open store."""
         self.id = store.id
+        self.counts = RoundCounts()
         self._store = store
         self._closed = False
 
@@ -177,6 +182,7 @@ class Rounds:
     _read_next: bool = attrs.field(default=True, init=False)
     broken: str | None = attrs.field(default=None, init=False)
     """Why nothing can be trusted any more; None as long as all is well."""
+    counts: RoundCounts = attrs.field(factory=RoundCounts)
     wants_checkpoint: bool = attrs.field(default=False, init=False)
     """True where something was written since the last checkpoint."""
     has_erased: bool = attrs.field(default=False, init=False)
@@ -215,10 +221,13 @@ class Rounds:
         if self.broken is None:
             self.wants_checkpoint = True
             self.has_erased |= any(_erases(job.work) for job in jobs)
+            began = self.clock()
             try:
                 outcomes = self.store.commit([job.work for job in jobs])  # type: ignore[misc]
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     job.error = outcome
+                self.counts.commit_s.add(self.clock() - began)
+                self.counts.writes.add(len(jobs))
             except BaseException as error:
                 # Whatever it was, the waiting tasks must hear of it, and none may go on.
                 self._break(error)
@@ -266,6 +275,7 @@ class ThreadedLog(Log):
 
     def __init__(self, make_store: Callable[[], Store]) -> None:
         """Prepare; ``open`` starts the thread."""
+        self.counts = RoundCounts()
         self._make_store = make_store
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -347,7 +357,7 @@ class ThreadedLog(Log):
             self._hand_back([opening])
             return
         self._hand_back([opening])
-        rounds = Rounds(store, time.monotonic)
+        rounds = Rounds(store, time.monotonic, counts=self.counts)
         # A process that was killed may have left what was erased in the write-ahead log.
         rounds.wants_checkpoint = True
         wiped_at = time.monotonic()

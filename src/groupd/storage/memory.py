@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 import attrs
 
@@ -68,6 +70,10 @@ class MemoryStore:
     def checkpoint(self) -> None:
         """Do nothing: there is no write-ahead log."""
         self._check_open()
+
+    def begin_copy(self, path: Path) -> NoReturn:
+        """Refuse: there are no files to copy."""
+        raise LogUnavailable("what is kept in memory only cannot be backed up")
 
     def _check_open(self) -> None:
         if self._closed:

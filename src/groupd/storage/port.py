@@ -13,6 +13,7 @@ mentions, cursors) is written in the same transaction as the records it is made 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -173,6 +174,24 @@ class Problem:
     what: str
 
 
+class Copy(Protocol):
+    """A copy of a store that is being made. It belongs to the store's thread."""
+
+    pages: int
+    """How many there are in all, as of the last step."""
+
+    def step(self, pages: int) -> int:
+        """Copy up to so many pages, and give how many are left; 0 when the copy is whole.
+
+        Raises LogUnavailable where it cannot go on; the store is none the worse for it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the files, whole or not. What is whole is not durable yet. May be repeated."""
+        ...
+
+
 class Store(Protocol):
     """Keeps streams of records, their index, and a few registers.
 
@@ -204,6 +223,14 @@ class Store(Protocol):
         """Move what is in a write-ahead log to its final place, and wipe the rest.
 
         After it no file holds what was erased. Raises LogUnavailable where the disk is full.
+        """
+        ...
+
+    def begin_copy(self, path: Path) -> Copy:
+        """Begin a copy of the whole store in a new file at ``path``.
+
+        What is committed while it is made is in it, too. Raises LogUnavailable where there is
+        nothing that could be copied, or no place for it.
         """
         ...
 

@@ -36,6 +36,7 @@ from groupd.storage.port import (
     Snapshot,
     Write,
 )
+from groupd.storage.sqlite_copy import SqliteCopy
 from groupd.storage.sqlite_file import Row, SqliteFile
 from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
@@ -165,6 +166,19 @@ class SqliteStore:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file and cut it to nothing."""
         self._file.checkpoint()
+
+    def begin_copy(self, path: Path) -> SqliteCopy:
+        """Begin a copy of the whole store in a new file."""
+        return self._file.begin_copy(path)
+
+    def rename(self, id: str) -> None:
+        """Give the store another id, durably."""
+        self._file.transact(lambda: self._file.execute("update meta set id = ?", (id,)))
+        self.id = id
+
+    def put_right(self, stream: StreamKey, records: Sequence[Record], head: Head) -> None:
+        """Replace records of a stream, and its head; its snapshot goes."""
+        self._file.transact(lambda: self._writer.put_right(stream, records, head))
 
     # --- writing
 

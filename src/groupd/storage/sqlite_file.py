@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import apsw
 
 from groupd.errors import LogBroken, LogCorrupt, LogError, LogUnavailable
+from groupd.storage.sqlite_copy import SqliteCopy
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -39,6 +40,7 @@ _SETTINGS: Final[Sequence[tuple[str, str | int, str | int]]] = (
     ("temp_store", "memory", 2),
     ("cache_size", -CACHE_KIB, -CACHE_KIB),
 )
+
 
 class SqliteFile:
     """An SQLite file that this process alone has open. For one thread at a time."""
@@ -240,6 +242,11 @@ class SqliteFile:
                 self._connection.execute("rollback")
         except apsw.Error as error:
             raise self._break(error) from error
+
+    def begin_copy(self, path: Path) -> SqliteCopy:
+        """Begin a copy of this file in a new one. Raises LogUnavailable where that is not to be."""
+        self._check_usable()
+        return SqliteCopy(self._connection, path)
 
     # --- checkpoints and the end
 

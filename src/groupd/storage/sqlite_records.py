@@ -22,6 +22,14 @@ _PUT_RECORD: Final = """
         stream, seq, time_ms, kind, user, request_id, audience, n, forget, followed,
         header, salt, request_hash, body, inner, chain
     ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# A record keeps its place in the global order.
+_PUT_RIGHT: Final = f"""{_PUT_RECORD}
+    on conflict (stream, seq) do update set
+        time_ms = excluded.time_ms, kind = excluded.kind, user = excluded.user,
+        request_id = excluded.request_id, audience = excluded.audience, n = excluded.n,
+        forget = excluded.forget, followed = excluded.followed, header = excluded.header,
+        salt = excluded.salt, request_hash = excluded.request_hash, body = excluded.body,
+        inner = excluded.inner, chain = excluded.chain"""
 _ERASE: Final = """
     update records set salt = x'', request_hash = x'', body = null where stream = ? and seq = ?"""
 _READ: Final = f"""
@@ -54,6 +62,10 @@ class SqliteRecords:
     def put(self, rows: Sequence[Row]) -> None:
         """Write new records. A row is the number of the stream, and then the record."""
         self._file.execute_many(_PUT_RECORD, rows)
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Write records again. A row is as in ``put``."""
+        self._file.execute_many(_PUT_RIGHT, rows)
 
     def erase(self, stream_id: int, seqs: Iterable[int]) -> None:
         """Take body, salt and request hash from records."""

@@ -52,7 +52,7 @@ def check_slice(
     records = store.read(stream, place.seq, limit).records
     problems = []
     for record in records:
-        problems += [Problem(stream, record.seq, what) for what in _faults(stream, place, record)]
+        problems += [Problem(stream, record.seq, what) for what in faults(stream, place, record)]
         place = Place(record.seq, record.n, record.time_ms, record.chain)
     if records and place.seq < head.seq:
         return problems, place
@@ -60,7 +60,8 @@ def check_slice(
     return problems, None
 
 
-def _faults(stream: StreamKey, before: Place, record: Record) -> Iterator[str]:
+def faults(stream: StreamKey, before: Place, record: Record) -> Iterator[str]:
+    """Say what is wrong with one record, behind the place of the one before it."""
     if record.seq != before.seq + 1:
         yield f"the records from {before.seq + 1} to {record.seq - 1} are missing"
         return

@@ -52,6 +52,7 @@ async def sync(
     published = {
         group: directory.shared.outlets.published_or_none(key) for group, key in streams.items()
     }
+    quarantine = directory.shared.quarantine
     budget = min(
         query.limit_bytes or directory.shared.rules.limits.page_max_bytes,
         directory.shared.rules.limits.page_max_bytes,
@@ -65,6 +66,9 @@ async def sync(
             if place is None:
                 continue
             head = place.head if known is None else min(place.head, known)
+            if key in quarantine:
+                # Up to date, as far as anybody can tell: only what asks for more is refused.
+                head = min(cursor, head)
             page = Page((), more=cursor < head)
             if left > 0 and page.more:
                 page = store.page(

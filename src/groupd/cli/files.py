@@ -1,0 +1,121 @@
+"""Who has the files of a data directory, and what is done with them where no server has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from groupd.app import SOCKET_FILE, SystemClock, open_store
+from groupd.client.connection import Connection
+from groupd.client.limits import ClientLimits
+from groupd.config import Config
+from groupd.domain.base import Request, StreamKey
+from groupd.engine.ledger import project, snapshot_of
+from groupd.engine.nursery import open_hidden_nursery
+from groupd.engine.reactors import AccountReactor
+from groupd.server.link import connect_socket
+from groupd.storage import mend
+from groupd.storage.export_file import Counts
+from groupd.storage.log import Log, open_log
+from groupd.storage.offline import in_thread
+from groupd.storage.sqlite import FILE_NAME
+from groupd.storage.transfer import export_to, import_from
+from groupd.version import VERSION
+from groupd.wire.rpc import FrameLimits
+
+# --- who has them
+
+
+def has_store(config: Config) -> bool:
+    """Say whether the data directory holds a store."""
+    return (Path(config.data) / FILE_NAME).exists()
+
+
+@asynccontextmanager
+async def open_files(config: Config) -> AsyncIterator[Log]:
+    """Open the files of a data directory that no server is using, to look at them."""
+    async with open_log(partial(open_store, Path(config.data)), threaded=True) as store:
+        yield store
+
+
+class RunningServer:
+    """A server in another process, asked over its own socket."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def ask(self, request: Request) -> Mapping[str, Any]:
+        """Ask it something; raises Rejected, or Disconnected where it has gone."""
+        return await self._connection.request(request.method, request.params())
+
+
+@asynccontextmanager
+async def ask_server(config: Config) -> AsyncIterator[RunningServer | None]:
+    """Give the server that is using a data directory, or None where there is none."""
+    path = (Path(config.data) / SOCKET_FILE).resolve()
+    link = None
+    if path.exists():
+        with suppress(trio.BrokenResourceError):
+            link = await connect_socket(f"unix://{path}")
+    if link is None:
+        yield None
+        return
+    frames = FrameLimits.for_client(config.limits)
+    connection = Connection(
+        link, frames, ClientLimits(), on_notification=lambda method, params: None
+    )
+    async with open_hidden_nursery() as nursery:
+        nursery.start_soon(connection.run)
+        yield RunningServer(connection)
+        connection.close()
+
+
+# --- what is done with them
+
+
+async def export_files(data: Path, path: Path) -> Counts:
+    """Export the store of a directory; see ``transfer.export_to``."""
+
+    def work(go_on: Callable[[], None]) -> Counts:
+        with closing(open_store(data)) as store:
+            return export_to(
+                path,
+                store,
+                reactors=[AccountReactor.name],
+                time_ms=SystemClock().now_ms(),
+                version=VERSION,
+                go_on=go_on,
+            )
+
+    return await in_thread(work)
+
+
+async def import_files(path: Path, data: Path) -> Counts:
+    """Make a store of an export in an empty directory; see ``transfer.import_from``."""
+
+    def work(go_on: Callable[[], None]) -> Counts:
+        return import_from(
+            path,
+            data,
+            open_store=open_store,
+            project=project,
+            make_snapshot=snapshot_of,
+            go_on=go_on,
+        )
+
+    return await in_thread(work)
+
+
+async def mend_files(data: Path, stream: StreamKey, copy: Path) -> Sequence[int]:
+    """Mend one stream by a backup; see ``mend.mend``."""
+
+    def work(go_on: Callable[[], None]) -> Sequence[int]:
+        with closing(open_store(data)) as store, closing(open_store(copy)) as other:
+            return mend.mend(store, other, stream)
+
+    return await in_thread(work)

@@ -1,0 +1,216 @@
+"""A small HTTP/1.1 server over links: reads requests within limits, and writes what is answered.
+
+Placement rules:
+- What is asked for and what that means is the handler's; here are bytes, limits and deadlines.
+- h11 is the protocol, and nothing else imports it. It does no I/O; the links do.
+- A response is whole before it is sent, so that its length is known and an error can still take
+  its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+import attrs
+import h11
+import structlog
+import trio
+
+from groupd.server.link import Link, LinkBroken, Listener, SocketLink, accept, close_listener
+
+log = structlog.get_logger()
+
+READ_BYTES: Final = 8_192
+TEXT: Final = "text/plain; charset=utf-8"
+
+
+@attrs.frozen
+class HttpLimits:
+    """The bounds of one such server."""
+
+    connections_max: int = 32
+    """Above it, a new connection is closed at once."""
+    head_max_bytes: int = 16_384
+    """A request's line and headers."""
+    body_max_bytes: int = 65_536
+    request_deadline_ms: int = 10_000
+    """From the first byte of a request until its response has left; also how long a connection
+    may be idle."""
+    requests_max: int = 1_000
+    """On one connection, which is closed then."""
+
+
+@attrs.frozen
+class HttpRequest:
+    """A whole request."""
+
+    method: str
+    path: str
+    """Without the query."""
+    query: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    """Names in lower case; of a repeated one, the last."""
+    body: bytes = b""
+
+
+@attrs.frozen
+class HttpResponse:
+    """A whole response."""
+
+    status: int
+    body: bytes
+    content_type: str = TEXT
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
+"""Answers a request. What it raises is logged, and answered with 500."""
+
+
+class _TooLarge(Exception):
+    """A body is over the limit."""
+
+
+def plain(status: int, text: str, **headers: str) -> HttpResponse:
+    """Make a response of one line of text."""
+    return HttpResponse(status, f"{text}\n".encode(), headers=headers)
+
+
+class HttpServer:
+    """Serves requests on its listeners, each connection in a task, until cancelled."""
+
+    def __init__(self, handle: Handler, limits: HttpLimits) -> None:
+        self._handle = handle
+        self._limits = limits
+        self.connections = 0
+
+    async def listen(self, listeners: Sequence[Listener]) -> None:
+        """Accept on these sockets until cancelled; owns them from here on."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept_loop, listener, nursery)
+        finally:
+            for listener in listeners:
+                close_listener(listener)
+
+    async def _accept_loop(self, listener: Listener, nursery: trio.Nursery) -> None:
+        while True:
+            sock, address = await accept(listener)
+            link = SocketLink(sock, address)
+            if self.connections >= self._limits.connections_max:
+                await link.aclose()
+                continue
+            nursery.start_soon(self.serve, link)
+
+    async def serve(self, link: Link) -> None:
+        """Serve one connection to its end; the link is closed then."""
+        self.connections += 1
+        try:
+            await _Connection(link, self._handle, self._limits).run()
+        except LinkBroken:
+            pass  # Nobody is there to be answered.
+        except Exception:
+            # A bug here must not end what is served beside it.
+            log.exception("http_failed", peer=link.peer)
+        finally:
+            self.connections -= 1
+            with trio.CancelScope(shield=True):
+                await link.aclose()
+
+
+class _Connection:
+    """One connection's requests, in their order."""
+
+    def __init__(self, link: Link, handle: Handler, limits: HttpLimits) -> None:
+        self._link = link
+        self._handle = handle
+        self._limits = limits
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_max_bytes)
+
+    async def run(self) -> None:
+        """Serve until the peer or a limit ends it."""
+        for _ in range(self._limits.requests_max):
+            with trio.move_on_after(self._limits.request_deadline_ms / 1_000) as scope:
+                if not await self._serve_one():
+                    return
+                self._http.start_next_cycle()
+            if scope.cancelled_caught:
+                # Somebody who is slow gets a word if it leaves at once.
+                self._complain(408, "too slow")
+                return
+
+    async def _serve_one(self) -> bool:
+        """Serve a request; says whether another one may follow."""
+        try:
+            request = await self._receive()
+        except h11.RemoteProtocolError as error:
+            self._complain(error.error_status_hint, "this is not an HTTP/1.1 request")
+            return False
+        except _TooLarge:
+            self._complain(413, "the body is too large")
+            return False
+        if request is None:
+            return False
+        try:
+            response = await self._handle(request)
+        except Exception:
+            log.exception("http_failed", path=request.path, peer=self._link.peer)
+            response = plain(500, "a bug; it was logged")
+        await self._link.send_all(self._encode(response, is_head=request.method == "HEAD"))
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _receive(self) -> HttpRequest | None:
+        """Read a request; None where the peer sends no further one."""
+        head: h11.Request | None = None
+        body = b""
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await self._link.send_all(self._http.send(go_on) or b"")
+                self._http.receive_data(await self._link.receive_some(READ_BYTES))
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > self._limits.body_max_bytes:
+                    raise _TooLarge
+            elif isinstance(event, h11.EndOfMessage):
+                assert head is not None
+                return _request_of(head, body)
+            else:  # ConnectionClosed, or PAUSED by an upgrade that nobody has agreed to.
+                return None
+
+    def _encode(self, response: HttpResponse, *, is_head: bool = False) -> bytes:
+        headers = {
+            "content-type": response.content_type,
+            "content-length": str(len(response.body)),
+            "cache-control": "no-store",
+            **{name.replace("_", "-"): value for name, value in response.headers.items()},
+        }
+        head = h11.Response(status_code=response.status, headers=list(headers.items()))
+        data = self._http.send(head) or b""
+        if not is_head:
+            data += self._http.send(h11.Data(data=response.body)) or b""
+        return data + (self._http.send(h11.EndOfMessage()) or b"")
+
+    def _complain(self, status: int, text: str) -> None:
+        """Say what is wrong, if that leaves at once; the connection ends anyway."""
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            with suppress(LinkBroken, h11.LocalProtocolError):
+                self._link.try_send(self._encode(plain(status, text, connection="close")))
+
+
+def _request_of(head: h11.Request, body: bytes) -> HttpRequest:
+    path, _, query = head.target.decode("latin-1").partition("?")
+    return HttpRequest(
+        method=head.method.decode("ascii"),
+        path=path,
+        query=query,
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+        body=body,
+    )
