@@ -339,6 +339,29 @@ async def test_a_fetch_that_is_refused_for_now_is_made_later(
             assert await take_seqs(stream, 1) == [1]
 
 
+async def test_a_fetch_that_loses_many_connections_is_made_again(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """More than a call puts up with: a stream goes on for as long as its client does."""
+    server.logs["tea"] = []
+    cuts = 0
+
+    def cut(visit: Visit, request: rpc.Request) -> Any:
+        nonlocal cuts
+        cuts += 1
+        if cuts <= 2 * ClientLimits().sends_max:
+            return visit.cut()
+        return server._sync(visit, request)
+
+    async with server.connect() as client:
+        with client.events() as stream:
+            server.handlers["sync"] = cut
+            for _ in range(3):
+                server.log("tea", push=False)
+            server.lag("tea")
+            assert await take_seqs(stream, 3) == [1, 2, 3]
+
+
 async def test_a_fetch_that_is_cancelled_is_made_again(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:

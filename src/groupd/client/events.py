@@ -20,7 +20,7 @@ import trio
 from groupd.client.cursors import ACCOUNT, Cursors
 from groupd.config import CONTENT
 from groupd.engine.calls import Calls
-from groupd.errors import GroupdError, Rejected, RemoteProtocolError
+from groupd.errors import Disconnected, GroupdError, Rejected, RemoteProtocolError
 
 _GROUP_HEADER: Final = frozenset({"group", "seq", "time_ms", "user", "kind", "id"})
 _ACCOUNT_HEADER: Final = frozenset({"seq", "time_ms", "kind", "id"})
@@ -245,6 +245,10 @@ class EventStream:
                 found = await self._calls.sync(behind)
                 if self._restarts == restarts:
                     self._take_groups(behind, found["groups"])
+        except Disconnected:
+            # The connection was lost too often for a call. A stream goes on until the client ends,
+            # and by then it has been told why.
+            return
         except Rejected as refused:
             # Asked with the seqs of another store.
             if self._restarts != restarts:
