@@ -23,7 +23,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-pure check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve test test-pure sim kill fuzz check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,18 @@ test: $(READY_DEV) ## run the tests
 
 test-pure: $(READY_DEV) ## run them in plain Python, with nothing compiled
 	GROUPD_PURE=1 $(BIN)/pytest -n $(WORKERS)
+
+SEEDS ?= 2000
+sim: $(READY_DEV) ## simulate SEEDS=2000 runs with faults, crashes and power loss
+	$(BIN)/python -m groupd.testing.simulation --seeds $(SEEDS)
+
+CYCLES ?= 1000
+kill: $(READY_DEV) ## kill a real server CYCLES=1000 times while clients use it
+	$(BIN)/python -m tests.crash.kill_loop --cycles $(CYCLES)
+
+EXECUTIONS ?= 2000000
+fuzz: $(READY_DEV) ## feed EXECUTIONS=2000000 malformed inputs to whatever reads any
+	$(BIN)/python -m tests.fuzz.run --executions $(EXECUTIONS)
 
 check: $(READY_DEV) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -222,7 +222,8 @@ class Server:
         for listener in self._listeners:
             close_listener(listener)
         log.info("draining", sessions=len(self.sessions))
-        for session in tuple(self.sessions):
+        # By their names: a set has another order in each process, and a simulation has one.
+        for session in sorted(self.sessions, key=lambda session: session.id):
             session.say_goodbye(
                 "unavailable", "the server is stopping", self.services.jitter(RECONNECT_SPREAD_MS)
             )

@@ -169,7 +169,9 @@ def _push(delivery: _Delivery, number: int, entry: Entry) -> None:
         return
     roles = frozenset() if stay is None else frozenset({stay.role_at(seq)})
     delivery.shown.judge(log, event, Viewer(repr(user), roles, "push-differs"), number)
-    begins = None if stay is None else stay.joined
+    # Somebody who leaves while a session is being greeted: subscribed as a member, listed no more.
+    is_farewell = stay is not None and seq == stay.ended and group not in session.next
+    begins = None if stay is None or is_farewell else stay.joined
     _advance(delivery, session, group, seq, begins, log.name, number)
     if stay is not None and seq == stay.ended:
         session.next.pop(group, None)
