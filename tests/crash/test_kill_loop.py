@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from groupd import native
 from tests.crash.kill_loop import kill_loop
 from tests.e2e.process import Launcher
 
-CYCLES: Final = 20
-"""Here; ``python -m tests.crash.kill_loop`` does a hundred, or as many as it is told."""
+CYCLES: Final = 100 if native.IS_COMPILED else 20
+"""Here, where the suite runs twice; ``make kill`` does as many as it is told."""
 
 
 async def test_nothing_acknowledged_is_lost_doubled_or_reordered_by_a_kill(
