@@ -83,10 +83,9 @@ async def test_a_library_is_refused_the_data_of_a_server(
             assert (await ann.ask("create", name="Tea"))["seq"] == 1
 
 
-async def test_of_servers_that_start_together_on_new_data_one_serves_at_most(
+async def test_of_servers_that_start_together_on_new_data_one_serves(
     launcher: Launcher, tmp_path: Path
 ) -> None:
-    """They may all find each other in the way; the next start is not hindered by that."""
     for number in range(3):
         data = tmp_path / f"data{number}"
         async with (
@@ -98,21 +97,12 @@ async def test_of_servers_that_start_together_on_new_data_one_serves_at_most(
             refused: list[Server] = []
             for server in (one, other, third):
                 (serving if await server.serves() else refused).append(server)
-            assert len(serving) <= 1
-            if serving:
-                for server in refused:
-                    expect_refusal(server, data)
-                await _is_of_use(serving[0])
-                assert await check(launcher, data, tmp_path) == ""
-        if not serving:
-            async with starting(launcher, data, tmp_path) as again:
-                await again.started()
-                await _is_of_use(again)
-
-
-async def _is_of_use(server: Server) -> None:
-    async with server.enter("ann") as ann:
-        assert (await ann.ask("create", name="Tea"))["seq"] == 1
+            assert len(serving) == 1, [server.last_words() for server in refused]
+            for server in refused:
+                expect_refusal(server, data)
+            async with serving[0].enter("ann") as ann:
+                assert (await ann.ask("create", name="Tea"))["seq"] == 1
+            assert await check(launcher, data, tmp_path) == ""
 
 
 async def test_a_server_in_memory_leaves_the_socket_of_the_one_that_has_the_data(

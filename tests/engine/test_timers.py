@@ -12,6 +12,7 @@ from groupd.domain.catalog import EVENTS
 from groupd.domain.group.links import LinkRevoked
 from groupd.engine.hub import Hub
 from groupd.engine.ports import Ports
+from groupd.engine.quarantine import Quarantine
 from groupd.engine.timers import Timers
 from groupd.errors import LogUnavailable
 from groupd.storage.log import InlineLog
@@ -279,5 +280,23 @@ def test_a_link_whose_time_is_over_is_refused_even_before_the_timer_came() -> No
             clock.jump(HOUR_MS)
             joining = hub.act_as("mia").join(code=code)
             assert await outcome(joining) == "conflict: link_expired"
+
+    play(main)
+
+
+def test_a_damaged_stream_takes_nobodys_place_whenever_it_is_found() -> None:
+    async def main() -> None:
+        store, clock, woken = new_store(), FakeClock(), list[str]()
+        async with hub_on(store, ports=ports_with(clock)) as hub:
+            groups = [await linked(hub, expires_in_ms=minutes * 60_000) for minutes in (1, 2)]
+        await trio.sleep(HOUR_MS / 1_000)
+        quarantine = Quarantine()
+        limits = Limits(wakes_per_round_max=1)
+        log = InlineLog(store)
+        timers = Timers(log=log, clock=clock, limits=limits, quarantine=quarantine)
+        quarantine.add(group_key(groups[0]), "found later")
+        with trio.move_on_after(POLL_S):
+            await timers.run(lambda stream: woken.append(stream.key))
+        assert set(woken) == {groups[1]}
 
     play(main)

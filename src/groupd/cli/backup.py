@@ -6,6 +6,8 @@ running. Either way the file that grows is on this machine, and says how far it 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -17,7 +19,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from groupd.cli.operate import find_operator
 from groupd.config import Config
 from groupd.domain.queries import OperatorBackup
-from groupd.storage.backup import FILE_NAME, PARTIAL
+from groupd.engine.nursery import open_hidden_nursery
+from groupd.storage.backup import PARTIAL
+from groupd.storage.sqlite import FILE_NAME
 
 LOOK_S = 0.1
 """How often the bar looks at the file."""
@@ -31,14 +35,13 @@ async def back_up(config: Config, directory: Path) -> bool:
     """
     console = Console(emoji=False)
     target = Path(await trio.Path(directory).absolute())
-    async with find_operator(config) as asked:
-        with bar(console, "backing up") as progress:
-            task = progress.add_task("", total=size_of(Path(config.data) / FILE_NAME))
-            async with trio.open_nursery() as nursery:
-                growing = target.with_name(target.name + PARTIAL) / FILE_NAME
-                nursery.start_soon(watch_growth, progress, task, growing)
-                made = await asked.ask(OperatorBackup(directory=str(target)))
-                nursery.cancel_scope.cancel()
+    growing = target.with_name(target.name + PARTIAL) / FILE_NAME
+    total = size_of(Path(config.data) / FILE_NAME)
+    async with (
+        find_operator(config) as asked,
+        shown_growing(console, "backing up", growing, total=total),
+    ):
+        made = await asked.ask(OperatorBackup(directory=str(target)))
     console.print(
         f"The backup is in [bold]{escape(str(directory))}[/]: {made['pages']:,} pages, "
         f"{decimal(made['size_bytes'])}.",
@@ -49,17 +52,24 @@ async def back_up(config: Config, directory: Path) -> bool:
     return True
 
 
-def bar(console: Console, what: str) -> Progress:
-    """Give a progress bar in bytes; it goes away when it is done."""
+@asynccontextmanager
+async def shown_growing(
+    console: Console, what: str, path: Path, *, total: int | None = None
+) -> AsyncIterator[None]:
+    """Show how large a file is by now for as long as the block runs, of ``total`` bytes."""
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
 
+        async def watch() -> None:
+            while True:
+                progress.update(task, completed=size_of(path))
+                await trio.sleep(LOOK_S)
 
-async def watch_growth(progress: Progress, task: object, path: Path) -> None:
-    """Show how large a file is by now, until cancelled."""
-    while True:
-        progress.update(task, completed=size_of(path))  # type: ignore[arg-type]
-        await trio.sleep(LOOK_S)
+        async with open_hidden_nursery() as nursery:
+            nursery.start_soon(watch)
+            yield
+            nursery.cancel_scope.cancel()
 
 
 def size_of(path: Path) -> int:

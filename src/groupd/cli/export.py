@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 
-from groupd.cli.backup import bar, size_of, watch_growth
+from groupd.cli.backup import shown_growing, size_of
 from groupd.cli.files import ask_server, export_files, import_files
 from groupd.cli.operate import expect_store
 from groupd.config import Config
 from groupd.domain.queries import OperatorBackup
 from groupd.errors import LogUnavailable
-from groupd.storage.backup import FILE_NAME, PARTIAL
+from groupd.storage.backup import PARTIAL
+from groupd.storage.sqlite import FILE_NAME
 
 COPY: Final = ".copy"
 """Behind the name of the export: the backup that it is made of, beside a running server."""
@@ -39,14 +40,11 @@ async def export(config: Config, file: Path) -> bool:
     console = Console(emoji=False)
     path = Path(await trio.Path(file).absolute())
     _expect_nothing(path)
-    async with _still_store(config, path) as data:
-        with bar(console, "exporting") as progress:
-            task = progress.add_task("", total=None)
-            async with trio.open_nursery() as nursery:
-                growing = path.with_name(path.name + PARTIAL)
-                nursery.start_soon(watch_growth, progress, task, growing)
-                counts = await export_files(data, path)
-                nursery.cancel_scope.cancel()
+    async with (
+        _still_store(config, path) as data,
+        shown_growing(console, "exporting", path.with_name(path.name + PARTIAL)),
+    ):
+        counts = await export_files(data, path)
     console.print(
         f"[bold]{escape(str(file))}[/] has {counts.streams:,} streams, {counts.records:,} records "
         f"and {counts.cursors:,} read cursors in {decimal(size_of(path))}.",
@@ -82,13 +80,8 @@ async def import_(config: Config, file: Path) -> bool:
     """Make a new store of an export, with a progress bar; see ``transfer.import_from``."""
     console = Console(emoji=False)
     data = Path(config.data)
-    with bar(console, "importing") as progress:
-        task = progress.add_task("", total=None)
-        async with trio.open_nursery() as nursery:
-            growing = data / f"import{PARTIAL}" / FILE_NAME
-            nursery.start_soon(watch_growth, progress, task, growing)
-            counts = await import_files(file, data)
-            nursery.cancel_scope.cancel()
+    async with shown_growing(console, "importing", data / f"import{PARTIAL}" / FILE_NAME):
+        counts = await import_files(file, data)
     console.print(
         f"[bold]{escape(config.data)}[/] has {counts.streams:,} streams, {counts.records:,} "
         f"records and {counts.cursors:,} read cursors now.",

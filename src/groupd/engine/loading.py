@@ -65,18 +65,9 @@ async def load(store: Log, stream: StreamKey, *, cards_max: int) -> tuple[Ledger
 
 def _verify(record: Record, previous: bytes) -> None:
     """Raise LogCorrupt where a record is not what was written behind ``previous``."""
-    body, inner = record.body, record.inner
-    if body is not None and codec.inner_hash(record.salt, record.request_hash, body) != inner:
+    if not codec.has_its_body(record):
         raise LogCorrupt(f"record {record.seq}: its body is not what was written")
-    chain = codec.chain_hash(
-        previous,
-        record.header,
-        audience=record.audience,
-        n=record.n,
-        forget=record.forget,
-        inner=inner,
-    )
-    if chain != record.chain:
+    if not codec.continues(record, previous):
         raise LogCorrupt(f"record {record.seq}: it does not continue the chain")
 
 

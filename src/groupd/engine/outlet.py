@@ -158,7 +158,7 @@ class Outlet:
         self._limits = limits
         self._start_soon = start_soon
         self._tidy = tidy
-        self._counts = counts or Counts()
+        self._counts = Counts() if counts is None else counts
         self._views: dict[Peer, Audience] = {}
         self._waiting: Publication | None = None
         self._round: Publication | None = None

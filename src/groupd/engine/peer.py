@@ -12,7 +12,7 @@ Nothing here awaits, and nothing raises: publishing must not depend on a reader.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import trio
@@ -264,7 +264,7 @@ def _take_all(data: bytes) -> int:
     return len(data)
 
 
-def _push_all_in_python(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) -> None:
+def _push_all_in_python(peers: Collection[Peer], stream: StreamKey, chunk: bytes) -> None:
     """Give the same frames to many: ``Peer.push`` for each of them.
 
     The one loop that runs for each delivery. What a call of Python's costs for each of 200 members
@@ -286,7 +286,7 @@ def _push_all_in_python(peers: Iterable[Peer], stream: StreamKey, chunk: bytes) 
             peer._keep(chunk[taken:] if taken else chunk)
 
 
-push_all: Final[Callable[[Iterable[Peer], StreamKey, bytes], None]] = (
+push_all: Final[Callable[[Collection[Peer], StreamKey, bytes], None]] = (
     _push_all_in_python if native.fanout is None else native.fanout.push_all
 )
 

@@ -28,7 +28,8 @@ class Timers:
         self, *, log: Log, clock: Clock, limits: Limits, quarantine: Quarantine | None = None
     ) -> None:
         self._log = log
-        self._quarantine = quarantine or Quarantine()
+        # Not "or": an empty one is false, and is to be filled later.
+        self._quarantine = Quarantine() if quarantine is None else quarantine
         self._clock = clock
         self._limits = limits
         # Nothing is known at first, so the first thing to do is to look.

@@ -20,6 +20,7 @@ import trio
 from groupd import native
 from groupd.errors import LogError
 from groupd.server.listener import Server
+from groupd.server.probes import STORE_ANSWERS_WITHIN_S
 from groupd.server.session import Session
 from groupd.version import VERSION
 
@@ -27,8 +28,6 @@ SLICE: Final = 500
 """Sessions that are looked at before others get their turn."""
 WAITING_MAX: Final = 200
 """Records that a reactor has not handled yet which are counted at most: each has to be read."""
-STORE_ANSWERS_WITHIN_S: Final = 1.0
-"""How long to wait for what has to be asked of the store; it is left out then."""
 
 Labels = Mapping[str, str]
 NO_LABELS: Final[Labels] = {}

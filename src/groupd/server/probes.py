@@ -17,6 +17,7 @@ from groupd.server.http import HttpRequest, HttpResponse, plain
 from groupd.storage.log import Log
 
 STORE_ANSWERS_WITHIN_S: Final = 1.0
+"""How long the store may take; for a probe it is not ready then, a metric of it is left out."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 

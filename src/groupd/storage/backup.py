@@ -25,9 +25,8 @@ import trio
 from groupd.errors import LogError, LogUnavailable
 from groupd.storage.log import Log
 from groupd.storage.port import FORMAT, Copy, Store
+from groupd.storage.sqlite import FILE_NAME
 
-FILE_NAME: Final = "groupd.sqlite3"
-"""The store in a data directory; ``storage/sqlite.py`` has the same name for it."""
 OTHER_FILES: Final = ("link-keys.json",)
 """What else of a data directory belongs to its groups. The secret for tokens does not."""
 NOTE_FILE: Final = "backup.json"

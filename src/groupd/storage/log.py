@@ -170,6 +170,21 @@ class Job:
     """True for a read that nobody waits for any more: it need not be done."""
 
 
+async def queued(query: Callable[[Store], T], add: Callable[[Job], None]) -> T:
+    """Queue a read by ``add``, and wait for what it gives. Cancelled, nobody waits any more."""
+    waiter = Waiter()
+    job = Job(query, waiter.hear)
+
+    def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        job.done, job.abandoned = None, True
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    add(job)
+    await waiter.outcome(abandon)
+    result: T = job.result
+    return result
+
+
 @attrs.define(eq=False)
 class Rounds:
     """What waits for a store, and the order in which it is done."""
@@ -309,17 +324,7 @@ class ThreadedLog(Log):
         """Call ``query`` in the store's thread."""
         if self._closed:
             raise LogUnavailable(CLOSED)
-        waiter = Waiter()
-        job = Job(query, waiter.hear)
-
-        def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
-            job.done, job.abandoned = None, True
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._jobs.put(job)
-        await waiter.outcome(abandon)
-        result: T = job.result
-        return result
+        return await queued(query, self._jobs.put)
 
     async def watch(self) -> None:
         """Wait until a checkpoint has broken the store. For one task."""

@@ -10,6 +10,7 @@ All of apsw stays behind this class. An error becomes one of ours here:
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -40,6 +41,8 @@ _SETTINGS: Final[Sequence[tuple[str, str | int, str | int]]] = (
     ("temp_store", "memory", 2),
     ("cache_size", -CACHE_KIB, -CACHE_KIB),
 )
+LOCK_SUFFIX: Final = ".lock"
+"""Of the empty file beside the store by which one process has it."""
 
 
 class SqliteFile:
@@ -57,17 +60,55 @@ class SqliteFile:
         self._wal_pages = 0
         # A process that was killed may have left what was erased in the write-ahead log.
         self._wipe = True
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        self._believe_the_disk()
+        # SQLite's own lock is not taken in one step: of several that begin at once, each can find
+        # another reading, and all of them would give up.
+        self._lock_descriptor = self._take() if vfs is None else None
         try:
-            self._connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
-        except apsw.Error as error:
-            raise self._unopened(error) from error
+            self._believe_the_disk()
+            self._connection = self._connect()
+        except BaseException:
+            self._give_back()
+            raise
         try:
             self._lock()
         except BaseException:
             self._let_go()
             raise
+
+    def _connect(self) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        try:
+            return apsw.Connection(str(self._path), flags=flags, vfs=self._vfs)
+        except apsw.Error as error:
+            raise self._unopened(error) from error
+
+    def _take(self) -> int:
+        """Have the store, or raise LogUnavailable: exactly one process at a time, also at once."""
+        lock = self._path.with_name(self._path.name + LOCK_SUFFIX)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise LogUnavailable(f"{lock} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise self._in_use(lock) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise LogUnavailable(f"{lock} cannot be locked: {error.strerror}") from error
+        return descriptor
+
+    def _give_back(self) -> None:
+        if self._lock_descriptor is not None:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+
+    def _in_use(self, path: Path) -> LogUnavailable:
+        return LogUnavailable(
+            f"{path.parent} is in use by another groupd process{_holder(path)}; "
+            "stop that one first, or ask it over its socket"
+        )
 
     def _believe_the_disk(self) -> None:
         """See to it that the write-ahead log is read from the disk, not from the kernel's cache.
@@ -105,10 +146,7 @@ class SqliteFile:
             self._connection.execute("begin exclusive")
             self._connection.execute("rollback")
         except apsw.BusyError as error:
-            raise LogUnavailable(
-                f"{self._path.parent} is in use by another groupd process{_holder(self._path)}; "
-                "stop that one first, or ask it over its socket"
-            ) from error
+            raise self._in_use(self._path) from error
         except apsw.Error as error:
             raise self._unopened(error) from error
 
@@ -290,6 +328,7 @@ class SqliteFile:
         # A disk that fails even now has been reported, or nothing was written.
         with suppress(apsw.Error):
             self._connection.close(True)
+        self._give_back()
 
     # --- errors
 

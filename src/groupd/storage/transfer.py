@@ -27,7 +27,7 @@ import msgpack
 from groupd.domain.base import GROUP, Record, StreamKey
 from groupd.domain.projection import Change
 from groupd.errors import LogCorrupt, LogUnavailable
-from groupd.storage.backup import FILE_NAME, PARTIAL, sync
+from groupd.storage.backup import PARTIAL, sync
 from groupd.storage.export_file import (
     EXPORT_VERSION,
     ITEM_BYTES,
@@ -45,6 +45,7 @@ from groupd.storage.port import (
     Store,
     Write,
 )
+from groupd.storage.sqlite import FILE_NAME
 from groupd.storage.verify import BEGINNING, SLICE, Place, all_streams, faults
 
 RECORDS_PER_ITEM: Final = 500

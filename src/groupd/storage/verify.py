@@ -15,7 +15,7 @@ from groupd.domain.base import ACCOUNT, GROUP, Record, StreamKey
 from groupd.domain.projection import Change
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.port import Head, Problem, Store
-from groupd.wire.codec import GENESIS, chain_hash, decode_entries, inner_hash
+from groupd.wire.codec import GENESIS, continues, decode_entries, has_its_body
 
 SLICE: Final = 1_000
 """Records that are checked in one go."""
@@ -69,19 +69,9 @@ def faults(stream: StreamKey, before: Place, record: Record) -> Iterator[str]:
         yield f"its time {record.time_ms} is before {before.time_ms}, that of the record before"
     if record.n not in (before.n, before.n + 1):
         yield f"its count {record.n} does not follow {before.n}"
-    if record.body is not None:
-        inner = inner_hash(record.salt, record.request_hash, record.body)
-        if inner != record.inner:
-            yield "its body, salt or request hash is not what was written"
-    chain = chain_hash(
-        before.chain,
-        record.header,
-        audience=record.audience,
-        n=record.n,
-        forget=record.forget,
-        inner=record.inner,
-    )
-    if chain != record.chain:
+    if not has_its_body(record):
+        yield "its body, salt or request hash is not what was written"
+    if not continues(record, before.chain):
         yield "it does not continue the chain"
     else:
         yield from _column_faults(stream, record)

@@ -269,14 +269,32 @@ def decode_entries(entries: bytes) -> dict[str, Any]:
     return fields
 
 
+def has_its_body(record: Record) -> bool:
+    """Say whether a record's body, salt and request hash are what was written, or erased."""
+    body = record.body
+    return body is None or inner_hash(record.salt, record.request_hash, body) == record.inner
+
+
+def continues(record: Record, previous: bytes) -> bool:
+    """Say whether a record is the one that was linked to the chain as it was before it."""
+    chain = chain_hash(
+        previous,
+        record.header,
+        audience=record.audience,
+        n=record.n,
+        forget=record.forget,
+        inner=record.inner,
+    )
+    return chain == record.chain
+
+
 def is_whole(record: Record) -> bool:
     """Say whether a stored record can be shown: its header reads, its body is what was written."""
     try:
         decode_entries(record.header)
     except (ValueError, TypeError, LookupError, OverflowError):
         return False
-    body = record.body
-    return body is None or inner_hash(record.salt, record.request_hash, body) == record.inner
+    return has_its_body(record)
 
 
 def decode_event(kinds: Mapping[str, type[Event]], record: Record) -> Event:

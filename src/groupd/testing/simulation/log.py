@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import trio
 
 from groupd.errors import LogBroken, LogError, LogUnavailable
-from groupd.storage.log import CLOSED, IDLE_CHECKPOINT_S, Done, Job, Log, Rounds, Waiter, tell
+from groupd.storage.log import CLOSED, IDLE_CHECKPOINT_S, Done, Job, Log, Rounds, queued, tell
 from groupd.storage.port import Store, Write
 
 T = TypeVar("T")
@@ -47,17 +47,7 @@ class SimLog(Log):
         """Call ``query`` with the store, in its turn."""
         if self._closed:
             raise LogUnavailable(CLOSED)
-        waiter = Waiter()
-        job = Job(query, waiter.hear)
-
-        def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
-            job.done, job.abandoned = None, True
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._add(job)
-        await waiter.outcome(abandon)
-        result: T = job.result
-        return result
+        return await queued(query, self._add)
 
     def _add(self, job: Job) -> None:
         self._rounds.add(job)

@@ -80,8 +80,6 @@ class Knowledge:
                 return self.codes[-1] if self.codes else None
             case ["user", int(place)]:
                 return USERS[place]
-            case [["user", int(_)], *_]:
-                return [USERS[place] for _kind, place in value]
         return value
 
 
@@ -100,10 +98,9 @@ class User:
     _connections: int = 0
     _links: list[RecordedLink] = attrs.field(factory=list)
 
-    async def run(self, steps: list[Step], *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, steps: list[Step]) -> None:
         """Connect, do the steps at their times, and go on listening until cancelled."""
         began = trio.current_time()
-        task_status.started()
         try:
             async with self._connected() as connected, trio.open_nursery() as nursery:
                 self.sdk = connected

@@ -18,6 +18,8 @@ from groupd.wire import rpc
 
 T = TypeVar("T")
 
+STRAY_ANSWER: Final = "stray_answer"
+"""What is noted of an answer to no request."""
 _UNKNOWN_OUTCOME: Final = "the connection was lost"
 
 
@@ -142,7 +144,7 @@ class RecordedLink:
             elif isinstance(message, rpc.Response):
                 invocation = self._open.pop(message.msgid, None)
                 if invocation is None:
-                    self._note("stray_answer", msgid=message.msgid)
+                    self._note(STRAY_ANSWER, msgid=message.msgid)
                 elif message.error is not None:
                     self._history.fail(invocation, message.error)
                 else:

@@ -17,6 +17,7 @@ from groupd.testing.checker import Violation, check
 from groupd.testing.history import History, HistoryError
 from groupd.testing.simulation.dump import dump
 from groupd.testing.simulation.people import Knowledge, User
+from groupd.testing.simulation.recorder import STRAY_ANSWER
 from groupd.testing.simulation.scenario import LENGTH_MS, PLAN, PLAN_NAME, USERS, Scenario, Step
 from groupd.testing.simulation.schedule import run as run_in_order
 from groupd.testing.simulation.world import World, listen_to_logs
@@ -79,12 +80,16 @@ class Simulation:
         except BaseExceptionGroup as group:
             world.findings += [f"raised: {error!r}" for error in _leaves(group)]
         has_log = any(entry.op == "log" for entry in self._history)
-        problems: list[str] = []
+        problems = [
+            f"stray-answer: {entry.process} got one that it had not asked for"
+            for entry in self._history
+            if entry.op == STRAY_ANSWER
+        ]
         if has_log:
             try:
-                problems = [describe(violation) for violation in check(self._history)]
+                problems += [describe(violation) for violation in check(self._history)]
             except HistoryError as error:
-                problems = [f"unreadable: {error}"]
+                problems.append(f"unreadable: {error}")
         return Outcome(
             self._scenario,
             self._history,
