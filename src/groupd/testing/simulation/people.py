@@ -80,6 +80,8 @@ class Knowledge:
                 return self.codes[-1] if self.codes else None
             case ["user", int(place)]:
                 return USERS[place]
+            case [["user", int(_)], *_]:
+                return [USERS[place] for _kind, place in value]
         return value
 
 
