@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.figures import percentile
 from groupd.domain.base import GROUP, Record, StreamKey
 from groupd.domain.projection import Found, Near, PutCard, PutMember
-from groupd.garbage import set_aside_what_lives
+from groupd.garbage import pauses_bounded
 from groupd.storage.port import Append, AppendAll, Store
 from groupd.storage.sqlite import SqliteStore
 
@@ -260,9 +260,9 @@ def run(directory: Path, *, groups: int, count: int, console: Console) -> Iterat
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("founding groups", total=groups)
             fill(store, groups, lambda more: progress.advance(task, more))
-        set_aside_what_lives()  # As the server does.
-        for kind in KINDS:
-            yield measure(store, kind, count)
+        with pauses_bounded():  # As in the server.
+            for kind in KINDS:
+                yield measure(store, kind, count)
     finally:
         store.close()
 

@@ -38,7 +38,7 @@ from groupd.domain.links import LinkKeys
 from groupd.domain.queries import History
 from groupd.engine.hub import Hub, open_hub
 from groupd.errors import Disconnected
-from groupd.garbage import set_aside_what_lives
+from groupd.garbage import pauses_bounded
 from groupd.storage.log import ThreadedLog
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
@@ -331,7 +331,6 @@ def main(
     ] = None,
 ) -> None:
     """Measure appends, history and restart of a store on disk."""
-    set_aside_what_lives()  # As the server does.
     output = Console()
     if not output.is_terminal:
         output = Console(width=max(output.width, WIDTH_MIN))
@@ -342,7 +341,8 @@ def main(
         run_restart(groups=groups, messages=messages),
     )
     for costs in measurements:
-        rows = list(costs)
+        with pauses_bounded():  # As in the server.
+            rows = list(costs)
         output.print(table_of(rows))
         results += rows
     if json is not None:

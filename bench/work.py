@@ -35,7 +35,7 @@ from groupd.engine.mail import Entry
 from groupd.engine.ports import Ports
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
-from groupd.garbage import set_aside_what_lives
+from groupd.garbage import pauses_bounded
 from groupd.server.methods import understand
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Append, AppendAll
@@ -77,8 +77,8 @@ def run(*, rounds: int, warm_up: int = WARM_UP) -> list[Timing]:
     workshop = Workshop()
     for _ in range(warm_up):
         workshop.work(workshop.reads(BATCH))
-    set_aside_what_lives()  # As the server does.
-    return [measure(workshop, size, rounds) for size in (BATCH, 1)]
+    with pauses_bounded():  # As in the server.
+        return [measure(workshop, size, rounds) for size in (BATCH, 1)]
 
 
 def measure(workshop: Workshop, size: int, rounds: int) -> Timing:

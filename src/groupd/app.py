@@ -37,7 +37,7 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
 from groupd.errors import ConfigError, Disconnected
-from groupd.garbage import set_aside_what_lives
+from groupd.garbage import pauses_bounded
 from groupd.server.certificates import client_context, server_context
 from groupd.server.http import HttpLimits, HttpServer
 from groupd.server.link import (
@@ -51,7 +51,7 @@ from groupd.server.metrics import Collector
 from groupd.server.probes import Probes
 from groupd.server.tls import connect_link
 from groupd.storage.backup import adopt
-from groupd.storage.log import open_log
+from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
@@ -300,43 +300,55 @@ async def serve(
     """
     tls = server_context(config.tls) if any(map(is_tls, config.listen)) else None
     config = _within_descriptors(config)
-    set_aside_what_lives()
-    data = Path(config.data)
-    async with open_log(store_maker(config), threaded=not config.memory) as store:
-        made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
-        secret = None if config.auth.public_keys else auth_secret(config, make=True)
-        verifier = TokenVerifier(
-            attrs.evolve(config.auth, secret=config.auth.secret or secret),
-            token_max_bytes=config.limits.frame_before_hello_max_bytes,
-            default_plan=config.default_plan,
-        )
-        async with (
-            engine.open_hub(
-                log=store, ports=system_ports(), links=link_keys(data), config=config
-            ) as hub,
-            open_hidden_nursery() as nursery,
-        ):
-            server = Server(hub, config, verify=verifier.verify, nursery=nursery)
-            running = _listen(server, config, nursery, tls=tls, made_secret=made_secret)
-            nursery.start_soon(server.run)
-            ending = trio.Event() if stop is None else stop
-            if handle_signals:
-                # Before anybody is told that it runs, and may end it.
-                await nursery.start(_watch_signals, ending, nursery)
-            announce(running)
-            log.info(
-                "serving",
-                urls=list(running.urls),
-                store=store.id,
-                metrics=running.metrics,
-                memory=config.memory,
-                compiled=native.IS_COMPILED,
-            )
-            await ending.wait()
-            log.info("stopping", sessions=len(server.sessions))
-            await server.stop()
-            nursery.cancel_scope.cancel()
+    ending = trio.Event() if stop is None else stop
+    with pauses_bounded():
+        async with open_log(store_maker(config), threaded=not config.memory) as store:
+            await _serve_from(store, config, tls, ending, announce, handle_signals=handle_signals)
     log.info("stopped")
+
+
+async def _serve_from(
+    store: Log,
+    config: Config,
+    tls: ssl.SSLContext | None,
+    ending: trio.Event,
+    announce: Callable[[Running], None],
+    *,
+    handle_signals: bool,
+) -> None:
+    data = Path(config.data)
+    made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
+    secret = None if config.auth.public_keys else auth_secret(config, make=True)
+    verifier = TokenVerifier(
+        attrs.evolve(config.auth, secret=config.auth.secret or secret),
+        token_max_bytes=config.limits.frame_before_hello_max_bytes,
+        default_plan=config.default_plan,
+    )
+    async with (
+        engine.open_hub(
+            log=store, ports=system_ports(), links=link_keys(data), config=config
+        ) as hub,
+        open_hidden_nursery() as nursery,
+    ):
+        server = Server(hub, config, verify=verifier.verify, nursery=nursery)
+        running = _listen(server, config, nursery, tls=tls, made_secret=made_secret)
+        nursery.start_soon(server.run)
+        if handle_signals:
+            # Before anybody is told that it runs, and may end it.
+            await nursery.start(_watch_signals, ending, nursery)
+        announce(running)
+        log.info(
+            "serving",
+            urls=list(running.urls),
+            store=store.id,
+            metrics=running.metrics,
+            memory=config.memory,
+            compiled=native.IS_COMPILED,
+        )
+        await ending.wait()
+        log.info("stopping", sessions=len(server.sessions))
+        await server.stop()
+        nursery.cancel_scope.cancel()
 
 
 def _listen(

@@ -15,7 +15,11 @@ with its traceback for instance, is gone before it is old.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
+
+import attrs
 
 YOUNG_MAX: Final = 4_000
 """New objects after which the young are looked at: about half a millisecond."""
@@ -25,15 +29,35 @@ NEVER: Final = 1_000_000
 """More looks at the middle-aged than there will be: none of them lives to be old."""
 
 
-def set_aside_what_lives() -> None:
-    """Bound the pauses of the collector, for this process. Doing it twice is no error."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_MAX, LOOKS, NEVER)
-    if _freeze_survivors not in gc.callbacks:
-        gc.callbacks.append(_freeze_survivors)
+@contextmanager
+def pauses_bounded() -> Iterator[None]:
+    """Bound the pauses of the collector while a server runs; for the whole process.
 
-
-def _freeze_survivors(phase: str, info: dict[str, Any]) -> None:
-    if phase == "stop" and info["generation"] >= 1:
+    Afterwards the collector is as it was, for a program that goes on without its server. Servers
+    of one process may overlap: the last to leave sets it back.
+    """
+    others = [each for each in gc.callbacks if isinstance(each, _Freezer)]
+    freezer = _Freezer(others[0].thresholds if others else gc.get_threshold())
+    gc.callbacks.append(freezer)
+    try:
+        gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_MAX, LOOKS, NEVER)
+        yield
+    finally:
+        gc.callbacks.remove(freezer)
+        if not any(isinstance(each, _Freezer) for each in gc.callbacks):
+            gc.set_threshold(*freezer.thresholds)
+            gc.unfreeze()
+
+
+@attrs.frozen(eq=False)
+class _Freezer:
+    """Sets survivors aside; one a server, among ``gc.callbacks``, which is the only state here."""
+
+    thresholds: tuple[int, int, int]
+    """The program's own, from before its first server."""
+
+    def __call__(self, phase: str, info: dict[str, Any]) -> None:
+        if phase == "stop" and info["generation"] >= 1:
+            gc.freeze()
