@@ -13,7 +13,7 @@ from groupd.config import Limits
 from groupd.errors import Rejected
 from groupd.wire.rpc import MSGID_MAX
 from tests.e2e.raw import RawClient, codes, request
-from tests.server.bench import Bench, open_bench, settled
+from tests.server.bench import Bench, Metered, open_bench, settled
 
 LIMITS = Limits()
 
@@ -302,6 +302,23 @@ async def test_all_addresses_together_have_so_many(autojump_clock: MockClock) ->
         # The operator gets in even so, or nobody could look at what is going on.
         operator = bench.connect(address="operator")
         assert (await operator.ask("operator_check"))["problems"] == []
+
+
+async def test_there_is_room_by_the_time_that_a_connection_is_seen_to_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bench() as bench:
+        at_the_end = []
+        close = Metered.aclose
+
+        async def aclose(link: Metered) -> None:
+            at_the_end.append(len(bench.server.sessions))
+            await close(link)
+
+        monkeypatch.setattr(Metered, "aclose", aclose)
+        await bench.connect().close()
+        await settled()
+        assert at_the_end == [0]
 
 
 async def test_a_user_has_so_many_sessions(autojump_clock: MockClock) -> None:

@@ -35,7 +35,7 @@ NOTHING: Final[list[rpc.Message]] = []
 
 
 class Session:
-    """One connection, and the owner of its link, until that is closed and ``closed`` is called."""
+    """One connection, and the owner of its link; ``closed`` is called when that is about to end."""
 
     __slots__ = (
         "_closed",
@@ -424,9 +424,9 @@ class Session:
         finally:
             self._conversation.end()
             self.peer.close()
+            self._closed(self)  # There is room by the time that the peer can see the end.
             with trio.CancelScope(shield=True):
                 await self.link.aclose()
-            self._closed(self)
 
     async def _part_properly(self) -> None:
         """Answer what was asked, say why, and let the peer read it."""
