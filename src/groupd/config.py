@@ -180,6 +180,10 @@ class Limits:
     # --- rates, in cost units; a method's cost stands in its request class
     rate_per_s: int = _limit(200)
     rate_burst: int = _limit(800)
+    rest_ms: int = _limit(50)
+    """How long a session is not read from that asks for more than its rate, after each read."""
+    rest_read_bytes: int = _limit(1_024)
+    """What is read from it at once."""
     sweep_ms: int = _limit(5_000)
     """How often expired tokens and forgotten rates are looked for."""
 

@@ -62,6 +62,9 @@ class Line(Replies, Protocol):
     def take_larger_frames(self) -> None:
         """Read as much at once as from somebody who is known."""
 
+    def slow_down(self) -> None:
+        """Read less, and after a rest: the user asks for more than their rate."""
+
     def say_goodbye(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
         """End the session."""
 
@@ -100,11 +103,19 @@ class Conversation:
         """Serve a request, or give what that has to wait for; raises Rejected."""
         caller = self.caller
         if caller is None and message.method != Hello.method and not self._is_operator:
+            self._line.slow_down()
             raise Rejected("unauthenticated", "say hello first")
-        call = understand(message, operator=self._is_operator)
-        request, services = call.request, self._services
-        if services.has_rate_limits and self._seat is not None:
-            self._charge(self._seat, request.cost)
+        services, seat = self._services, self._seat
+        try:
+            call = understand(message, operator=self._is_operator)
+        except Rejected:
+            # To find out what is wrong is work, too.
+            if services.has_rate_limits and seat is not None:
+                self._charge(seat, Request.cost)
+            raise
+        request = call.request
+        if services.has_rate_limits and seat is not None:
+            self._charge(seat, request.cost)
         cls = request.__class__
         if cls in _SERVED_HERE:
             return self._serve_here(request, message.msgid)
@@ -167,10 +178,10 @@ class Conversation:
         answer = await operator.serve(self._hub.log, config, request, now_ms=now_ms, rests=True)
         self._line.answer(msgid, answer)
 
-    @staticmethod
-    def _charge(seat: Seat, cost: int) -> None:
+    def _charge(self, seat: Seat, cost: int) -> None:
         retry_after_ms = seat.bucket.take(cost, trio.current_time())
         if retry_after_ms:
+            self._line.slow_down()
             raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
 
     # --- hello

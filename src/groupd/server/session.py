@@ -14,7 +14,7 @@ Placement rules and theory of operation:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import structlog
 import trio
@@ -24,14 +24,13 @@ from groupd.engine.mail import RETRY_AFTER_MS
 from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer, goodbye_frame
 from groupd.errors import LogBroken, LogUnavailable, Rejected
 from groupd.server.conversation import Conversation, Later
+from groupd.server.intake import NOTHING, Intake
 from groupd.server.link import Link
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
 log = structlog.get_logger()
-
-NOTHING: Final[list[rpc.Message]] = []
 
 
 class Session:
@@ -41,12 +40,11 @@ class Session:
         "_closed",
         "_conversation",
         "_farewell",
-        "_half_since",
         "_has_deadline",
         "_hub",
+        "_intake",
         "_is_ending",
         "_is_handling",
-        "_is_watched",
         "_is_writing",
         "_limits",
         "_messages",
@@ -54,7 +52,6 @@ class Session:
         "_relieved",
         "_services",
         "_unflushed_bytes",
-        "_unframer",
         "_working",
         "address",
         "id",
@@ -85,14 +82,15 @@ class Session:
         self._services, self._hub = services, services.hub
         self._limits, self._closed = services.limits, closed
         self._conversation = Conversation(self, services, is_operator=is_operator)
-        self._unframer = rpc.Unframer(services.frame_limits)
+        self._intake = Intake(link, services, self._on_readable)
+        if is_operator:
+            self._intake.take_larger_frames()
         # What was read and is not served yet, the next one last.
         self._messages = NOTHING
         self._farewell: tuple[str, str, int | None] | None = None
-        self._opened_at = self._half_since = trio.current_time()
+        self._opened_at = trio.current_time()
         self._unflushed_bytes = 0
-        self._is_watched = self._has_deadline = self._is_handling = False
-        self._is_writing = self._is_ending = False
+        self._has_deadline = self._is_handling = self._is_writing = self._is_ending = False
         self._working: trio.CancelScope | None = None  # While a task waits for something.
         self._relieved: trio.Event | None = None
 
@@ -105,64 +103,41 @@ class Session:
 
     def open(self) -> None:
         """Begin: from now on the link is read from."""
-        self._watch()
+        self._intake.watch()
         self._note_deadline()
-
-    def _watch(self) -> None:
-        if not self._is_watched:
-            self._is_watched = True
-            self.link.watch(self._on_readable)
-
-    def _unwatch(self) -> None:
-        if self._is_watched:
-            self._is_watched = False
-            self.link.unwatch()
 
     def _on_readable(self) -> None:
         """Read once, and serve what that completes."""
         if self._working is not None or self._is_ending:
             # Only now, since a request that waits is mostly answered before the next one comes.
-            self._unwatch()
+            self._intake.unwatch()
             return
         try:
-            data = self.link.try_receive(self._read_size)
-            if data is None:
-                return
-            if data:
-                self._take_in(data)
-            else:
+            messages = self._intake.read()
+            if messages is None:
                 self._end()
+                return
+            messages.reverse()
+            self._messages = messages
+            later = self._serve_some()
+            if later is not None or (self._messages and self._farewell is None):
+                self._working = trio.CancelScope()
+                self._services.start_soon(self._work, later)
+            else:
+                self._pause()
         except BROKEN:
             self._hang_up()
         except Exception:
             log.exception("session_failed", session=self.id, peer=self.link.peer)
             self._hang_up()
 
-    @property
-    def _read_size(self) -> int:
-        if self._conversation.is_known:
-            return self._limits.read_size_bytes
-        return self._limits.frame_before_hello_max_bytes
-
     def take_larger_frames(self) -> None:
         """Read as much at once as from somebody who is known."""
-        self._unframer.frame_max_bytes = self._limits.frame_max_bytes
+        self._intake.take_larger_frames()
 
-    def _take_in(self, data: bytes) -> None:
-        """Serve the messages that some bytes complete, as far as that takes no waiting."""
-        was_partial = self._unframer.partial
-        messages = self._unframer.feed(data)
-        if self._unframer.partial and (messages or not was_partial):
-            # What is left over is a frame that has only begun.
-            self._half_since = trio.current_time()
-        messages.reverse()
-        self._messages = messages
-        later = self._serve_some()
-        if later is not None or (self._messages and self._farewell is None):
-            self._working = trio.CancelScope()
-            self._services.start_soon(self._work, later)
-        else:
-            self._pause()
+    def slow_down(self) -> None:
+        """Read less, and after a rest: the user asks for more than their rate."""
+        self._intake.slow_down()
 
     def _serve_some(self) -> Later | None:
         """Serve what was read, until it is done or something has to be waited for.
@@ -194,13 +169,15 @@ class Session:
         self._messages = NOTHING
         if self._unflushed_bytes:
             self.flush()
-        error = self._unframer.error
+        error = self._intake.error
         if error is not None:
             self.say_goodbye(error.code, error.message)
         if self._farewell is not None:
             self._end()
-        elif self._unframer.partial:
+            return
+        if self._intake.has_half_a_frame:
             self._note_deadline()
+        self._intake.rest()
 
     # --- waiting
 
@@ -229,10 +206,10 @@ class Session:
         if self.peer.closed:
             self._end()
             return
-        self._half_since = trio.current_time()
+        self._intake.half_since_s = trio.current_time()
         self._pause()
         if not self._is_ending:
-            self._watch()
+            self._intake.watch()
 
     async def _attempt(self, later: Later) -> None:
         self._is_handling = True
@@ -258,8 +235,8 @@ class Session:
         if not self._conversation.is_known:
             deadline_s = self._opened_at + self._limits.hello_deadline_ms / 1_000
             what = "the first request is overdue"
-        elif self._unframer.partial:
-            since_s = self._half_since if self._working is None else trio.current_time()
+        elif self._intake.has_half_a_frame:
+            since_s = self._intake.half_since_s if self._working is None else trio.current_time()
             deadline_s = since_s + self._limits.half_frame_deadline_ms / 1_000
             what = "half a frame has waited for too long"
         else:
@@ -413,7 +390,7 @@ class Session:
         """Read nothing more, and let a task say what is still to be said."""
         if not self._is_ending:
             self._is_ending = True
-            self._unwatch()
+            self._intake.unwatch()
             self._services.start_soon(self._part)
 
     async def _part(self) -> None:
