@@ -20,7 +20,7 @@ from groupd.engine.ports import Ports
 from groupd.errors import LogError, Rejected
 from groupd.storage.log import Done, InlineLog, Log
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import AppendAll, Store, Write
+from groupd.storage.port import AppendAll, PutPosition, Store, Write
 from groupd.testing.fakes import fake_ports
 from groupd.wire import codec, rpc
 
@@ -82,6 +82,7 @@ class GateLog(Log):
         self.id = self._log.id
         self.appends: list[AppendAll] = []
         """Those that were asked for."""
+        self.positions: list[PutPosition] = []
         self.failures: deque[LogError] = deque()
         """What befalls the next appends, instead of being done."""
         self.read_failures: deque[LogError] = deque()
@@ -98,6 +99,8 @@ class GateLog(Log):
     def begin(self, write: Write, done: Done) -> None:
         if isinstance(write, AppendAll):
             self.appends.append(write)
+        elif isinstance(write, PutPosition):
+            self.positions.append(write)
         self._waiting.append((write, done))
         if self._is_open:
             self._go_on()

@@ -8,11 +8,12 @@ from typing import Any, Final, TypeVar
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from groupd.config import Limits
 from groupd.domain.base import Identity
 from groupd.domain.catalog import EVENTS
-from groupd.engine.reactors import RETRY_S, AccountReactor
+from groupd.engine.reactors import RETRY_S, SAVE_S, AccountReactor
 from groupd.errors import LogUnavailable
 from groupd.storage.log import Done, InlineLog, Log
 from groupd.storage.memory import MemoryStore
@@ -85,6 +86,21 @@ async def test_the_position_is_kept_across_a_restart() -> None:
         await settle()
     assert records_of(store, Identity("mia").account) == before
     assert store.position(NAME) == position
+
+
+async def test_the_news_of_a_second_are_one_write_of_the_position(
+    autojump_clock: MockClock,
+) -> None:
+    store = new_store()
+    log = GateLog(store)
+    async with hub_on(log) as hub:
+        await trio.sleep(2 * SAVE_S)
+        for number in range(10):
+            await hub.act_as(f"olga{number}").create("Tea", members=["mia"])
+            await settle()
+        await trio.sleep(2 * SAVE_S)
+        assert hub.reactor_position == store.position(NAME) > 0
+        assert 1 <= len(log.positions) <= 2
 
 
 class Crash(BaseException):

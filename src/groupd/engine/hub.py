@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -259,6 +259,8 @@ class Hub:
         """Stop what runs on its own, and let every actor leave with a snapshot."""
         self._followers.cancel()
         await self._directory.retire_all()
+        with suppress(LogUnavailable):
+            await self._reactor.save()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from math import inf
 from typing import Final, TypeAlias
 
 import structlog
@@ -31,6 +32,8 @@ logger = structlog.get_logger()
 Tell: TypeAlias = Callable[[StreamKey, Entry], None]
 RETRY_S: Final = 1.0
 """How long a reactor waits after an effect was refused."""
+SAVE_S: Final = 1.0
+"""How far a stored position may lie behind: one write, and one fsync, for the news of so long."""
 
 
 class AccountReactor:
@@ -44,8 +47,9 @@ class AccountReactor:
         self._quarantine = quarantine
         self._limits = limits
         self._news = trio.Event()
-        self.position = 0
-        """Up to which place in the global order all effects are durable."""
+        self.position = self._saved = 0
+        """Up to which place in the global order all effects are durable. What is stored may lie
+        ``SAVE_S`` behind that, so after a crash the last of them are caused again."""
 
     def rouse(self) -> None:
         """Hear that followed records were appended."""
@@ -53,25 +57,39 @@ class AccountReactor:
 
     async def run(self, tell: Tell) -> None:
         """Follow the log and ``tell`` accounts; runs until cancelled."""
-        is_placed = False
+        is_placed, saved_s = False, trio.current_time()
         while True:
             news = self._news
             try:
                 if not is_placed:
-                    self.position = await self._log.read(lambda store: store.position(self.name))
-                    is_placed = True
+                    self._saved = await self._log.read(lambda store: store.position(self.name))
+                    self.position, is_placed = self._saved, True
                 found = await self._log.read(self._next)
                 await self._react(found, tell)
                 if found:
-                    await self._log.write(PutPosition(self.name, found[-1].position))
                     self.position = found[-1].position
-                    continue
+                if trio.current_time() >= saved_s + SAVE_S:
+                    await self.save()
+                    saved_s = trio.current_time()
             except (LogUnavailable, LogCorrupt) as error:
                 logger.warning("reactor_waits", reactor=self.name, error=str(error))
                 await trio.sleep(RETRY_S)
                 continue
-            await news.wait()
-            self._news = trio.Event()
+            if found:
+                continue
+            with trio.move_on_at(saved_s + SAVE_S if self.position > self._saved else inf):
+                await news.wait()
+                self._news = trio.Event()
+
+    async def save(self) -> None:
+        """Store the position, if there is more to say; raises LogUnavailable.
+
+        Not beside ``run``, but when that has ended.
+        """
+        if self.position > self._saved:
+            position = self.position
+            await self._log.write(PutPosition(self.name, position))
+            self._saved = position
 
     def _next(self, store: Store) -> Sequence[Followed]:
         return store.followed(self.position, self._limits.reactor_page)
