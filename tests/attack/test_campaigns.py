@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+import trio
 from trio.testing import MockClock
 
 from groupd.config import CONTENT, PLANS, Limits
@@ -52,9 +53,13 @@ async def test_a_user_invites_no_more_than_their_rate_lets_them(autojump_clock: 
     async with open_bench() as bench:
         eve = await bench.enter("eve", events=False)
         group = await large_group(bench, eve)
+        began = trio.current_time()
         counts = await invited(eve, group, EVERYBODY)
+        # Who is over their rate is read from slowly, and meanwhile may ask for a little more.
+        more = LIMITS.rate_per_s * (trio.current_time() - began)
         left = LIMITS.rate_burst - cost_of("create")
-        assert counts["invited"] == left // cost_of("invite")
+        assert left <= counts["invited"] * cost_of("invite") + 1
+        assert counts["invited"] * cost_of("invite") <= left + more
         assert counts["invited"] + counts["rate_limited"] == len(EVERYBODY)
 
 
@@ -139,9 +144,10 @@ async def test_who_comes_and_goes_on_and_on_pays_for_it_and_a_ban_ends_it(
             ("join", {"group": group}),
             ("leave", {"group": group}),
         ]
+        began = trio.current_time()
         counts = came_to(await eve.exchange(steps * 400))
-        each = cost_of("join") + cost_of("leave")
-        assert counts["joined"] <= LIMITS.rate_burst // each + 1
+        units = LIMITS.rate_burst + LIMITS.rate_per_s * (trio.current_time() - began)
+        assert counts["joined"] <= units // (cost_of("join") + cost_of("leave")) + 1
         assert counts["rate_limited"] > 0
         await ann.ask("ban", group=group, user="eve")
         head = (await ann.ask("history", group=group))["head"]

@@ -90,6 +90,17 @@ async def test_who_is_nobody_yet_and_asks_for_something_is_given_a_rest(
         assert trio.current_time() == began
 
 
+async def test_a_hello_that_is_refused_is_followed_by_a_rest(autojump_clock: MockClock) -> None:
+    async with open_bench(limits={"connections_per_user_max": 1}) as bench:
+        await bench.enter("ann")
+        second = bench.connect()
+        token = bench.token("ann")
+        for _ in range(3):
+            began = trio.current_time()
+            assert (await second.refusal("hello", token=token)).code == "rate_limited"
+        assert trio.current_time() - began == REST_S
+
+
 async def test_a_session_that_ends_in_its_rest_is_gone_for_good(autojump_clock: MockClock) -> None:
     async with open_bench(limits=LIMITS) as bench:
         ann = await spent(bench)

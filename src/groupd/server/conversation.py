@@ -187,6 +187,14 @@ class Conversation:
     # --- hello
 
     async def _hello(self, msgid: int, hello: Hello) -> None:
+        try:
+            await self._say_hello(msgid, hello)
+        except Rejected:
+            # There is no seat yet whose rate could be charged.
+            self._line.slow_down()
+            raise
+
+    async def _say_hello(self, msgid: int, hello: Hello) -> None:
         services, hub, line = self._services, self._hub, self._line
         try:
             caller = services.verify(hello.token, hub.ports.clock.now_ms())

@@ -20,7 +20,7 @@ not raise."""
 
 
 class Deadlines:
-    """Whom to ask when; ``run`` is its task. At most one entry of each connection is here."""
+    """Whom to ask when; ``run`` is its task. At most two entries of each connection are here."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Review]] = []

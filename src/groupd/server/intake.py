@@ -8,7 +8,6 @@ What it has sent meanwhile waits in the kernel, until the client cannot send any
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import trio
 
@@ -16,8 +15,6 @@ from groupd.errors import RemoteProtocolError
 from groupd.server.link import Link
 from groupd.server.services import Services
 from groupd.wire import rpc
-
-NOTHING: Final[list[rpc.Message]] = []
 
 
 class Intake:
@@ -76,6 +73,11 @@ class Intake:
         self._is_wanted = False
         self._let_be()
 
+    def close(self) -> None:
+        """Let go of who is called, for good: what was frozen must not end as a cycle."""
+        self.unwatch()
+        self._ready = _nobody
+
     def read(self) -> list[rpc.Message] | None:
         """Read once: the messages that this completes, in their order; None at the end.
 
@@ -84,7 +86,7 @@ class Intake:
         size = self._limits.rest_read_bytes if self._is_over_rate else self._read_bytes
         data = self._link.try_receive(size)
         if data is None:
-            return NOTHING
+            return []
         if not data:
             return None
         self._is_over_rate = False
@@ -118,3 +120,7 @@ class Intake:
         if self._is_watched:
             self._is_watched = False
             self._link.unwatch()
+
+
+def _nobody() -> None:
+    """Be called when nobody reads any more."""

@@ -24,7 +24,7 @@ from groupd.engine.mail import RETRY_AFTER_MS
 from groupd.engine.peer import BROKEN, PIECE_BYTES, Peer, goodbye_frame
 from groupd.errors import LogBroken, LogUnavailable, Rejected
 from groupd.server.conversation import Conversation, Later
-from groupd.server.intake import NOTHING, Intake
+from groupd.server.intake import Intake
 from groupd.server.link import Link
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.wire import rpc
@@ -86,7 +86,7 @@ class Session:
         if is_operator:
             self._intake.take_larger_frames()
         # What was read and is not served yet, the next one last.
-        self._messages = NOTHING
+        self._messages: list[rpc.Message] = []
         self._farewell: tuple[str, str, int | None] | None = None
         self._opened_at = trio.current_time()
         self._unflushed_bytes = 0
@@ -166,7 +166,7 @@ class Session:
     def _pause(self) -> None:
         """Be done with what was read."""
         # Decoded messages may be 75 times as large as their bytes.
-        self._messages = NOTHING
+        self._messages = []
         if self._unflushed_bytes:
             self.flush()
         error = self._intake.error
@@ -400,6 +400,7 @@ class Session:
             pass  # The peer has gone; there is nobody to tell.
         finally:
             self._conversation.end()
+            self._intake.close()
             self.peer.close()
             self._closed(self)  # There is room by the time that the peer can see the end.
             with trio.CancelScope(shield=True):
