@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 GROUP: Final = "group"
 ACCOUNT: Final = "account"
 SERVER: Final = ""
-"""The ``user`` of what the server does itself."""
+"""The ``user`` of what the server does itself, and of what the host application does by it: in
+every group but direct chats it ranks as the owner, and it is never a member. No token names it."""
 
 
 class StreamKey(NamedTuple):
@@ -253,6 +254,8 @@ class Request:
     each user: ``Context.holdings`` is then exact."""
     operator: ClassVar[bool] = False
     """True where only the operator's own socket serves it."""
+    by_system: ClassVar[bool] = False
+    """True where the host application may do it itself, as nobody in particular (``SYSTEM``)."""
 
     @classmethod
     def parse(cls, params: Mapping[str, Any]) -> Self:

@@ -158,6 +158,7 @@ class Approve(Command):
     """Let somebody in who has asked."""
 
     method = "approve"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
     rules = (HAS_ROOM_FOR_THEM, LINK_NOT_USED_UP)
@@ -175,6 +176,7 @@ class Decline(Command):
     """Refuse somebody who has asked to join. They may ask again after a while."""
 
     method = "decline"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 

@@ -117,6 +117,7 @@ class Announce(Command):
     """Say something that stays at the top, until the next one."""
 
     method = "announce"
+    by_system = True
     cost = 2
     min_role = Role.ADMIN
     rules = (MUTED,)
@@ -153,6 +154,7 @@ class PinMessage(Command):
     """Put a message on the group's pin board."""
 
     method = "pin"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 
@@ -185,6 +187,7 @@ class Unpin(Command):
     """Take a message off the pin board."""
 
     method = "unpin"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 
@@ -218,7 +221,7 @@ class Announcements(LiveQuery):
 
         Who reads from their joining on gets the current one, and none of those before.
         """
-        floor = state.members[context.caller.user].floor
+        floor = state.floor_of(context.caller.user)
         seqs = [seq for seq in state.announcements if seq >= floor]
         if state.announcement is not None:
             seqs.append(state.announcement.seq)

@@ -170,6 +170,7 @@ class Invite(Command):
     """Ask a user into the group; where plan and settings let the caller, add them at once."""
 
     method = "invite"
+    by_system = True
     cost = 2
     in_direct = False
     through_account = True

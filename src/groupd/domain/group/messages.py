@@ -147,6 +147,7 @@ class Post(Command):
     """Say something to all members."""
 
     method = "post"
+    by_system = True
     result: ClassVar = {"status": "post_status", "seq": "seq?", "time_ms": "time_ms"}
     rules = (*SPEAKING, SLOW_MODE, NOT_BLOCKED)
 
@@ -198,8 +199,7 @@ def find_card(state: Group, context: Context, seq: int) -> Card:
     What a member may not read does not exist for them.
     """
     card = context.fetched.message(seq)
-    floor = state.members[context.caller.user].floor
-    if card is None or card.kind not in MESSAGE_KINDS or seq < floor:
+    if card is None or card.kind not in MESSAGE_KINDS or seq < state.floor_of(context.caller.user):
         raise Rejected("not_found", f"no message {seq}")
     return card
 

@@ -167,6 +167,7 @@ class Kick(Command):
     """Take a member out of the group. They may come back; see ``ban``."""
 
     method = "kick"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
     rules = (NOT_YOURSELF, NAMES_MEMBER, BELOW)
@@ -207,6 +208,7 @@ class BanUser(Command):
     """Keep somebody out of the group, for some time or for ever; a member is taken out at once."""
 
     method = "ban"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
     rules = (NOT_YOURSELF, BELOW, BANS_MAX)
@@ -236,6 +238,7 @@ class Unban(Command):
     """End a ban."""
 
     method = "unban"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 
@@ -364,6 +367,7 @@ class Mute(Command):
     """Let a member say nothing for some time. They read on."""
 
     method = "mute"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
     rules = (NOT_YOURSELF, NAMES_MEMBER, BELOW)
@@ -384,6 +388,7 @@ class Unmute(Command):
     """Let a muted member speak again."""
 
     method = "unmute"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
     rules = (NOT_YOURSELF, NAMES_MEMBER, BELOW)
@@ -403,6 +408,7 @@ class MuteAll(Command):
     """Let only admins speak, or all members again."""
 
     method = "mute_all"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 
@@ -420,6 +426,7 @@ class SlowMode(Command):
     """Let plain members post only once in some time; 0 ends it."""
 
     method = "slow_mode"
+    by_system = True
     min_role = Role.ADMIN
     in_direct = False
 

@@ -84,6 +84,7 @@ class Recall(Command):
     """Take a message back: one's own soon after, or as an admin those of lower roles."""
 
     method = "recall"
+    by_system = True
 
     seq: int = fields.seq()
 
@@ -103,7 +104,8 @@ class Recall(Command):
 
 def _refuse_unless_may(state: Group, context: Context, card: Card) -> None:
     """Raise ``forbidden`` where the caller may not recall this message, or not any more."""
-    role = state.members[context.caller.user].role
+    role = state.role_of(context.caller.user)
+    assert role is not None, "strangers are refused before"
     if card.user == context.caller.user:
         if role < Role.ADMIN and context.now_ms - card.time_ms > CONTENT.recall_within_ms:
             raise Rejected(

@@ -125,6 +125,7 @@ class SetRole(Command):
     """Make a member an admin, or an admin a plain member."""
 
     method = "set_role"
+    by_system = True
     min_role = Role.OWNER
     in_direct = False
     rules = (NOT_YOURSELF, NAMES_MEMBER, ADMINS_MAX)

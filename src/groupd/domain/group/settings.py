@@ -158,6 +158,7 @@ class Update(Command):
     """Change settings. What is not given stays as it is."""
 
     method = "update"
+    by_system = True
     cost = 2
     min_role = Role.ADMIN
 
@@ -203,6 +204,7 @@ class Dissolve(Command):
     """End the group. It frees its place in the owner's quota."""
 
     method = "dissolve"
+    by_system = True
     cost = 2
     min_role = Role.OWNER
 

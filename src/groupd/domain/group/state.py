@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Self
 import attrs
 
 from groupd.config import Plan
-from groupd.domain.base import GROUP, Command, Context, Request, Role, Rule
+from groupd.domain.base import GROUP, SERVER, Command, Context, Request, Role, Rule
 from groupd.domain.group import snapshot
 from groupd.domain.group.parts import (
     Announcement,
@@ -123,14 +123,20 @@ class Group(Stream):
     # --- what the rules ask
 
     def role_of(self, user: str) -> Role | None:
-        """Give a member's role, or None for a stranger."""
+        """Give a member's role, or None for a stranger; the system's is that of an owner."""
+        if user == SERVER:
+            return Role.OWNER
         member = self.members.get(user)
         return None if member is None else member.role
 
     def is_admin(self, user: str) -> bool:
-        """Say whether a user is an admin or the owner."""
-        member = self.members.get(user)
-        return member is not None and member.role >= Role.ADMIN
+        """Say whether a user is an admin or the owner, or the system."""
+        role = self.role_of(user)
+        return role is not None and role >= Role.ADMIN
+
+    def floor_of(self, user: str) -> int:
+        """Give the first seq that a member, or the system, may read."""
+        return 1 if user == SERVER else self.members[user].floor
 
     def rules(self, context: Context) -> Plan:
         """Give the group's own plan: the one it was founded under, as configured now."""
@@ -197,7 +203,10 @@ class Group(Stream):
 def _refuse_unseen(state: Group, context: Context, request: Request) -> Rejected | None:
     if state.seq == 0:
         return Rejected("not_found", "no such group")
-    if context.caller.user in state.members or state.visible_to(request, context):
+    user = context.caller.user
+    if user == SERVER:
+        return _refuse_direct(state, context, request)
+    if user in state.members or state.visible_to(request, context):
         return None
     return Rejected("not_found", "no such group")
 
@@ -217,10 +226,10 @@ def _refuse_direct(state: Group, context: Context, request: Request) -> Rejected
 @cache
 def _role_rule(required: Role) -> Rule:
     def refuse(state: Group, context: Context, request: Request) -> Rejected | None:
-        member = state.members.get(context.caller.user)
-        if member is None:
+        role = state.role_of(context.caller.user)
+        if role is None:
             return not_a_member()
-        if member.role >= required:
+        if role >= required:
             return None
         return Rejected(
             "forbidden",
