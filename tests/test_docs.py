@@ -13,6 +13,7 @@ from groupd.config import (
     REQUEST_COST_MAX,
     AuthConfig,
     Config,
+    HostConfig,
     Limits,
     MetricsConfig,
     Plan,
@@ -21,7 +22,7 @@ from groupd.config import (
 from groupd.domain.catalog import REQUESTS
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "tls", "metrics", "limits", "plans")
+TABLES = ("auth", "tls", "metrics", "host", "limits", "plans")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -31,8 +32,8 @@ def _documented() -> dict[str, str]:
     text = (ROOT / "docs" / "configuration.md").read_text()
     # Some of its names are names elsewhere, too.
     text = re.sub(
-        r"^## `\[metrics\]`.*?(?=^## )",
-        lambda match: re.sub(r"^\| `", "| `metrics.", match[0], flags=re.MULTILINE),
+        r"^## `\[(metrics|host)\]`.*?(?=^## )",
+        lambda match: re.sub(r"^\| `", f"| `{match[1]}.", match[0], flags=re.MULTILINE),
         text,
         flags=re.MULTILINE | re.DOTALL,
     )
@@ -53,8 +54,9 @@ def _settings() -> dict[str, Any]:
     }
     for values in (AuthConfig(), TlsConfig(), Plan(), Limits()):
         found |= attrs.asdict(values)
-    metrics = attrs.asdict(MetricsConfig())
-    return found | {f"metrics.{name}": value for name, value in metrics.items()}
+    for table, own in (("metrics", MetricsConfig()), ("host", HostConfig())):
+        found |= {f"{table}.{name}": value for name, value in attrs.asdict(own).items()}
+    return found
 
 
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
@@ -85,7 +87,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_the_readme_runs_only_make_targets_and_commands_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
+    assert set(re.findall(r"(?<!key )\bmake ([a-z]+)\b", text)) <= targets
     for path in re.findall(r"\b(examples/\w+\.py)", text):
         assert (ROOT / path).exists()
 

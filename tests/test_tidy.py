@@ -42,7 +42,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "storage": _RULES,
     "engine": _ENGINE,
     "server": _SERVER,
-    "web": (*_SERVER, "server"),
+    "web": (*_SERVER, "server", "testing.schema"),
     "client": (
         *_RULES,
         "engine.calls",
@@ -52,8 +52,9 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
         "server.link",
     ),
     "testing": _EVERYTHING,
-    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage"),
-    "cli": (*_EVERYTHING, "config_file", "telemetry", "app"),
+    "data_files": (*_RULES, "web.keys"),
+    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage", "data_files"),
+    "cli": (*_EVERYTHING, "config_file", "telemetry", "app", "data_files"),
     "": (*_EVERYTHING, "app"),
 }
 """Imports point down: what each part of the package may import beside itself."""
@@ -71,7 +72,7 @@ SOURCES_OF_CHANCE: Final = (
 )  # fmt: skip
 """What makes two runs differ. Only the edges of the program touch it, so that a simulation can
 stand in for each of them."""
-EDGES: Final = ("storage", "server.link", "app", "testing.simulation")
+EDGES: Final = ("storage", "server.link", "app", "data_files", "testing.simulation")
 """A simulation draws everything from a seed, with generators of its own."""
 
 ONLY_HOME: Final = {

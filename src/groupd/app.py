@@ -6,7 +6,6 @@ in ``server/link.py``, and nowhere else. What can be decided without the world s
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import secrets
@@ -28,15 +27,15 @@ from groupd import client, native
 from groupd.auth import TokenVerifier, issue_token
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
+from groupd.data_files import SECRET_FILE, auth_secret, follow_service_keys, link_keys
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
-from groupd.domain.links import LinkKeys
 from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
 from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.ports import Ports
-from groupd.errors import ConfigError, Disconnected
+from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
 from groupd.server.certificates import client_context, server_context
 from groupd.server.http import HttpLimits, HttpServer
@@ -55,11 +54,12 @@ from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
+from groupd.web import openapi
+from groupd.web.calls import HostApi
+from groupd.web.keys import KeyRing
 
 log = structlog.get_logger()
 
-SECRET_FILE: Final = "secret"
-LINK_KEYS_FILE: Final = "link-keys.json"
 SOCKET_FILE: Final = "groupd.sock"
 RANDOM_PAGE_BYTES: Final = 4_096
 RESERVED_DESCRIPTORS: Final = 64
@@ -95,60 +95,7 @@ def system_ports() -> Ports:
     return Ports(clock=SystemClock(), randomness=SystemRandomness())
 
 
-# --- the data directory
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def auth_secret(config: Config, *, make: bool) -> str:
-    """Give the secret that tokens are signed with: the configured one, or the data directory's.
-
-    With ``make`` a missing one is made. Raises ConfigError where there is none.
-    """
-    if config.auth.secret is not None:
-        return config.auth.secret
-    path = Path(config.data) / SECRET_FILE
-    if not path.exists():
-        if not make:
-            raise ConfigError(
-                f"{path}: there is no secret; start the server once, set GROUPD_AUTH_SECRET, "
-                "or name the server's directory with --data"
-            )
-        _write_private(path, secrets.token_urlsafe(48))
-    return path.read_text().strip()
-
-
-def link_keys(directory: Path | None) -> LinkKeys:
-    """Give the keys for share links: the data directory's, made at the first start.
-
-    Without a directory they live as long as the process.
-    """
-    if directory is None:
-        return LinkKeys({"memory": secrets.token_bytes(32)}, "memory")
-    path = directory / LINK_KEYS_FILE
-    if not path.exists():
-        made = {"current": "k1", "keys": {"k1": secrets.token_hex(32)}}
-        _write_private(path, json.dumps(made, indent=2))
-    try:
-        plain = json.loads(path.read_text())
-        keys = {name: bytes.fromhex(key) for name, key in plain["keys"].items()}
-        return LinkKeys(keys, str(plain["current"]))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{path}: expected {{current, keys}} with hex keys: {error}") from None
+# --- the store
 
 
 def new_store_id() -> str:
@@ -284,6 +231,8 @@ class Running:
     made_secret: bool
     metrics: str | None
     """The URL of the metrics listener, if there is one."""
+    host: str | None
+    """The URL of the host API, if there is one."""
 
 
 async def serve(
@@ -342,6 +291,7 @@ async def _serve_from(
             urls=list(running.urls),
             store=store.id,
             metrics=running.metrics,
+            host=running.host,
             memory=config.memory,
             compiled=native.IS_COMPILED,
         )
@@ -369,21 +319,33 @@ def _listen(
             listeners = open_listeners(url, backlog)
             undo.callback(_close_all, listeners)
             opened.append((listeners, tls if is_tls(url) else None))
-        metrics = []
-        if config.metrics.listen is not None:
-            where = config.metrics.listen.rstrip("/").replace("http://", "tcp://", 1)
-            metrics = open_listeners(where, backlog)
+        metrics = _open_http(config.metrics.listen, backlog)
+        undo.callback(_close_all, metrics)
+        host = _open_http(config.host.listen, backlog)
         undo.pop_all()
     nursery.start_soon(partial(server.listen, operator, is_operator=True))
     urls: list[str] = []
     for listeners, context in opened:
         nursery.start_soon(partial(server.listen, listeners, tls=context))
         urls += (listener_url(listener, tls=context is not None) for listener in listeners)
-    shown = None
     if metrics:
         nursery.start_soon(_metrics_server(server, config).listen, metrics)
-        shown = listener_url(metrics[0]).replace("tcp://", "http://", 1)
-    return Running(urls, config, made_secret, shown)
+    if host:
+        keys = KeyRing()
+        nursery.start_soon(follow_service_keys, Path(config.data), keys)
+        nursery.start_soon(_host_server(server, config, keys).listen, host)
+    return Running(urls, config, made_secret, _http_url(metrics), _http_url(host))
+
+
+def _open_http(url: str | None, backlog: int) -> list[Listener]:
+    """Listen at an ``http://`` URL of the configuration, if there is one."""
+    if url is None:
+        return []
+    return open_listeners(url.rstrip("/").replace("http://", "tcp://", 1), backlog)
+
+
+def _http_url(listeners: Sequence[Listener]) -> str | None:
+    return listener_url(listeners[0]).replace("tcp://", "http://", 1) if listeners else None
 
 
 def _metrics_server(server: Server, config: Config) -> HttpServer:
@@ -397,6 +359,23 @@ def _metrics_server(server: Server, config: Config) -> HttpServer:
         request_deadline_ms=config.metrics.request_deadline_ms,
     )
     return HttpServer(probes.handle, limits)
+
+
+def _host_server(server: Server, config: Config, keys: KeyRing) -> HttpServer:
+    """Give what serves the host API."""
+    api = HostApi(
+        server.services.hub,
+        keys,
+        config.host,
+        openapi=openapi.document(),
+        has_rate_limits=config.rate_limits,
+    )
+    limits = HttpLimits(
+        connections_max=config.host.connections_max,
+        body_max_bytes=config.host.body_max_bytes,
+        request_deadline_ms=config.host.request_deadline_ms,
+    )
+    return HttpServer(api.handle, limits)
 
 
 def _close_all(listeners: Sequence[Listener]) -> None:

@@ -298,6 +298,25 @@ class MetricsConfig:
             raise ConfigError(f"listen: expected http://HOST:PORT, got {self.listen!r}")
 
 
+@attrs.frozen
+class HostConfig:
+    """A listener of its own for the host application's backend. Off unless it is named."""
+
+    listen: str | None = None
+    """``http://HOST:PORT``; keys and content pass it unprotected, so mostly on loopback."""
+    connections_max: int = _limit(256)
+    body_max_bytes: int = _limit(262_144)
+    request_deadline_ms: int = _limit(30_000)
+    """For a request to come and its response to leave; also how long a connection may idle."""
+    rate_per_s: int = _limit(2_000)
+    """Cost units of each service key."""
+    rate_burst: int = _limit(8_000)
+
+    def __attrs_post_init__(self) -> None:
+        if self.listen is not None and not _is_http(self.listen):
+            raise ConfigError(f"listen: expected http://HOST:PORT, got {self.listen!r}")
+
+
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -350,6 +369,7 @@ class Config:
     auth: AuthConfig = attrs.field(factory=AuthConfig)
     tls: TlsConfig = attrs.field(factory=TlsConfig)
     metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
+    host: HostConfig = attrs.field(factory=HostConfig)
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = PLANS
 

@@ -25,19 +25,25 @@ from groupd.cli import backup as backups
 from groupd.cli import export as exports
 from groupd.cli import operate
 from groupd.cli.chat import chat_on
+from groupd.cli.keys import show_keys
 from groupd.config import Config, is_tls
 from groupd.config_file import load_config
+from groupd.data_files import SECRET_FILE, add_service_key, remove_service_key, service_keys
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
 from groupd.errors import ConfigError, GroupdError, LogBroken
 from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
+from groupd.web.keys import SCOPES
 
 app = cyclopts.App(
     name="groupd",
     version=VERSION,
     help="Group chat for any app: a server, and what it takes to try it out.",
 )
+
+key = cyclopts.App(name="key", help="Service keys, with which a backend uses the host API.")
+app.command(key)
 
 ConfigFile = Annotated[
     Path | None, Parameter("--config", help="A TOML file; see docs/configuration.md.")
@@ -80,6 +86,9 @@ def serve(
     ] = None,
     data: Data = None,
     memory: Annotated[bool, Parameter(negative="", help="Keep the groups in memory only.")] = False,
+    host_api: Annotated[
+        str | None, Parameter(help="http://HOST:PORT for a backend with a service key.")
+    ] = None,
     rate_limits: Annotated[
         bool,
         Parameter(
@@ -102,6 +111,7 @@ def serve(
         tls={"certificate": tls_cert, "key": tls_key} if tls_cert or tls_key else None,
         data=data,
         memory=memory or None,
+        host={"listen": host_api} if host_api else None,
         rate_limits=None if rate_limits else False,
         log_level=log_level,
     )
@@ -122,8 +132,10 @@ def _announce(console: Console, running: composition.Running) -> None:
         console.print(f"Listening on [bold]{escape(url)}[/]")
     if running.metrics is not None:
         console.print(f"Metrics on [bold]{escape(running.metrics)}/metrics[/]")
+    if running.host is not None:
+        console.print(f"The host API is at [bold]{escape(running.host)}/v1/[/]")
     if running.made_secret:
-        secret = Path(config.data) / composition.SECRET_FILE
+        secret = Path(config.data) / SECRET_FILE
         console.print(f"A secret for tokens was made: {escape(str(secret))}")
     command = sys.argv[0] if "/" in sys.argv[0] else "groupd"
     command = os.path.relpath(command) if "/" in command else command
@@ -132,6 +144,14 @@ def _announce(console: Console, running: composition.Running) -> None:
     console.print("\nIn another terminal, get a token and chat:")
     line = f"  {command} chat{server} --token $({command} token alice{option})"
     console.print(escape(line), soft_wrap=True, highlight=False)
+    if running.host is not None:
+        console.print("\nOr call it as a backend does:")
+        for line in (
+            f"  KEY=$({command} key make my-backend{option})",
+            f'  curl {running.host}/v1/create -H "Authorization: Bearer $KEY" '
+            """-d '{"as": "alice", "name": "Tea"}'""",
+        ):
+            console.print(escape(line), soft_wrap=True, highlight=False)
     console.print("Ctrl-C stops the server.\n")
 
 
@@ -199,6 +219,49 @@ def token(
     if plan and plan not in settings.plans:
         raise ConfigError(f"--plan: expected one of {', '.join(settings.plans)}, got {plan!r}")
     print(composition.make_token(settings, identity, expires_in_ms=expires_in))
+
+
+@key.command(name="make")
+def key_make(
+    name: str,
+    *,
+    scope: Annotated[
+        list[str] | None,
+        Parameter(negative=(), help=f"{', '.join(SCOPES)}; may be repeated. [all of them]"),
+    ] = None,
+    tenant: Annotated[str, Parameter(help="Whose groups and users it is for.")] = "",
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Make a service key for a backend, and print it: nobody can do so again.
+
+    A running server takes it within a second.
+
+    Parameters
+    ----------
+    name
+        What the key is called in logs: 1 to 32 of a-z, 0-9 and -.
+    """
+    settings = _config(config, data=data)
+    print(add_service_key(settings, name, tenant=tenant, scopes=scope or list(SCOPES)))
+
+
+@key.command(name="list")
+def key_list(*, config: ConfigFile = None, data: Data = None) -> None:
+    """List the service keys, and what each may do."""
+    show_keys(service_keys(Path(_config(config, data=data).data)))
+
+
+@key.command(name="remove")
+def key_remove(name: str, *, config: ConfigFile = None, data: Data = None) -> None:
+    """Take a service key away; a running server refuses it within a second.
+
+    Parameters
+    ----------
+    name
+        What the key is called.
+    """
+    remove_service_key(_config(config, data=data), name)
 
 
 @app.command
