@@ -6,6 +6,7 @@ names. ``config_file.py`` fills these classes from TOML and the environment.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -159,8 +160,12 @@ class Limits:
 
     # --- connections
     connections_max: int = _limit(20_000)
-    connections_per_address_max: int = _limit(1_000)
+    connections_per_address_max: int = _limit(8_000)
+    """Behind one address may be a school, or a part of a town: a provider that has run out of
+    addresses gives one to a few thousand people. So the bound is on users, and an address is held
+    only to less than half of ``connections_max``, so that no one of them takes it all."""
     connections_per_user_max: int = _limit(16)
+    """The tight bound, and that of the rates: a user is one person, wherever they are."""
     accept_backlog: int = _limit(1_024)
     backlog_max_bytes: int = _limit(262_144)
     """Pushes waiting for one slow session; over it, the session lags."""
@@ -343,6 +348,16 @@ def _is_address(url: str) -> bool:
     return url.startswith("unix:///")
 
 
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(
+                f"trusted_proxies: expected addresses or networks such as 10.0.0.0/8: {error}"
+            ) from None
+
+
 OWNER_LEAVES: Final = ("refused", "heir")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -353,6 +368,9 @@ class Config:
 
     listen: tuple[str, ...] = ("tcp://127.0.0.1:7400",)
     """``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix:///PATH``."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies. Their connections must begin with a header of the PROXY
+    protocol, version 2, which says where the client is; nobody else's may."""
     data: str = "groupd-data"
     memory: bool = False
     rate_limits: bool = True
@@ -387,6 +405,7 @@ class Config:
                     f"tls: expected certificate and key, since listen has {url}; "
                     "name the two PEM files here, or with --tls-cert and --tls-key"
                 )
+        _check_networks(self.trusted_proxies)
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
         if self.default_plan not in self.plans:

@@ -340,6 +340,29 @@ async def test_a_user_has_so_many_sessions(autojump_clock: MockClock) -> None:
         assert (await third.hello(bench.token("ann")))["user"] == "ann"
 
 
+async def test_a_thousand_users_of_one_address_get_in_and_one_user_a_thousand_times_does_not(
+    autojump_clock: MockClock,
+) -> None:
+    # Behind the address of a provider, a school or a company; all limits are the defaults.
+    async with open_bench() as bench:
+        for number in range(1_000):
+            await bench.enter(f"user{number}", address="203.0.113.7")
+        token, refusals = bench.token("eve"), []
+        for number in range(1_000):
+            client = bench.connect(address=f"198.51.{number // 250}.{number % 250}")
+            try:
+                await client.hello(token)
+            except Rejected as refusal:
+                refusals.append((refusal.code, refusal.details["reason"]))
+        refused = 1_000 - LIMITS.connections_per_user_max
+        assert refusals == [("rate_limited", "connections")] * refused
+
+
+def test_one_address_leaves_most_of_the_server_to_others() -> None:
+    assert LIMITS.connections_per_address_max * 2 < LIMITS.connections_max
+    assert LIMITS.connections_per_user_max * 100 < LIMITS.connections_per_address_max
+
+
 async def test_renewing_takes_no_further_seat(autojump_clock: MockClock) -> None:
     async with open_bench(limits={"connections_per_user_max": 1}) as bench:
         ann = await bench.enter("ann")

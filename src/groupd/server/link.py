@@ -36,6 +36,9 @@ UNACKNOWLEDGED_MAX_MS: Final = 60_000
 ACCEPT_BACKOFF_S: Final = 0.1
 """How long accepting rests when this machine has run out of descriptors or memory."""
 UNIX_PEER: Final = "unix"
+PROXY_PEER: Final = "proxy"
+"""The peer of a connection that a trusted proxy makes for itself, to see whether somebody is there,
+or without saying for whom."""
 Listener: TypeAlias = socket.socket
 """A listening socket of ``open_listeners``; nobody else looks inside."""
 
@@ -64,9 +67,11 @@ class LinkBroken(trio.BrokenResourceError):
 class Link(Protocol):
     """A two-way stream of bytes to one peer. Whoever holds it must ``aclose`` it."""
 
-    @property
-    def peer(self) -> str:
-        """The peer's address without its port, for logs and limits; ``unix`` on a Unix socket."""
+    peer: str
+    """The peer's address without its port, for logs and limits; ``unix`` on a Unix socket.
+
+    Whoever accepts a link from a trusted proxy puts the client's here, before anybody else has it.
+    """
 
     def try_send(self, data: bytes) -> int:
         """Send what can leave at once; give how many bytes did, which may be none.

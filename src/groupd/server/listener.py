@@ -14,7 +14,9 @@ from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.engine.peer import goodbye_frame
+from groupd.errors import RemoteProtocolError
 from groupd.server.link import (
+    PROXY_PEER,
     UNIX_PEER,
     Link,
     LinkBroken,
@@ -24,6 +26,7 @@ from groupd.server.link import (
     close_listener,
 )
 from groupd.server.poller import Poller
+from groupd.server.proxy import Client, TrustedProxies, parse_header
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.server.session import Session
 from groupd.server.tls import HandshakeFailed, TlsLink, secure
@@ -34,6 +37,8 @@ SWEEP_SLICE: Final = 250
 """Sessions that are looked at before others get their turn."""
 RECONNECT_SPREAD_MS: Final = 5_000
 """Over how long a stopping server spreads the reconnects of its clients."""
+NOT_COUNTED: Final = (UNIX_PEER, PROXY_PEER)
+"""Peers that are no address: there is no limit for them together."""
 
 
 class Server:
@@ -50,7 +55,9 @@ class Server:
         self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
         self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         self.sessions: set[Session] = set()
-        # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``.
+        self._proxies = TrustedProxies.of(config.trusted_proxies)
+        # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``. Before
+        # a proxy has said whose a connection is, it counts only there.
         self._addresses: dict[str, int] = {}
         self._arriving = 0
         self.admitted = self.turned_away = 0
@@ -90,12 +97,67 @@ class Server:
             while True:
                 sock, address = await accept(listener)
                 link = SocketLink(sock, address, self._poller)
-                if tls is None:
-                    self.admit(link, is_operator=is_operator)
+                if is_operator:
+                    self.admit(link, is_operator=True)
                 else:
-                    self.admit_tls(link, tls)
+                    self.meet(link, tls)
         except trio.ClosedResourceError:
             pass  # ``stop`` has closed it.
+
+    def meet(self, link: Link, tls: ssl.SSLContext | None = None) -> None:
+        """Admit a link that was accepted: of a trusted proxy, once it has said for whom."""
+        if not self._proxies.include(link.peer):
+            self._admit(link, tls)
+        elif self._stopping or self._is_full:
+            self.turned_away += 1
+            self.services.start_soon(link.aclose)
+        else:
+            self._arriving += 1
+            self.services.start_soon(self._hear_proxy, link, tls)
+
+    def _admit(self, link: Link, tls: ssl.SSLContext | None) -> None:
+        if tls is None:
+            self.admit(link)
+        else:
+            self.admit_tls(link, tls)
+
+    async def _hear_proxy(self, link: Link, tls: ssl.SSLContext | None) -> None:
+        """Have the header of a proxy, and then whatever its client wants."""
+        client: Client | None = None
+        refused = ""
+        try:
+            with trio.fail_after(self.services.limits.hello_deadline_ms / 1_000):
+                client = await read_header(link)
+        except RemoteProtocolError as error:
+            refused = str(error)
+            if tls is None:
+                await self._part_from(link, error)
+        except LinkBroken as error:
+            refused = str(error)
+        except trio.TooSlowError:
+            refused = "its PROXY protocol header is overdue"
+        finally:
+            self._arriving -= 1
+            if client is None:
+                await link.aclose()
+        if client is not None:
+            link.peer = client.address
+            self._admit(link, tls)
+        elif refused:
+            self.turned_away += 1
+            log.warning("proxy_refused", peer=link.peer, reason=refused)
+
+    async def _part_from(self, link: Link, error: RemoteProtocolError) -> None:
+        """Say what is wrong: it may be a client of ours that takes the way around the proxy."""
+        with (
+            trio.move_on_after(self.services.limits.close_grace_ms / 1_000),
+            suppress(LinkBroken),
+        ):
+            link.try_send(goodbye_frame(error.code, str(error)))
+            link.send_eof()
+            # Unread bytes at closing would reset the connection and destroy the goodbye.
+            while await link.receive_some(self.services.limits.read_size_bytes):
+                pass
 
     def admit(self, link: Link, *, is_operator: bool = False) -> None:
         """Begin a session on a link, or turn it away with a goodbye."""
@@ -127,7 +189,9 @@ class Server:
             with trio.fail_after(self.services.limits.hello_deadline_ms / 1_000):
                 secured = await secure(link, context)
         except LinkBroken as error:
-            log.info("handshake_failed", peer=link.peer, reason=str(error))
+            # A proxy that looks whether somebody is there often goes in the middle of it.
+            tell = log.debug if link.peer == PROXY_PEER else log.info
+            tell("handshake_failed", peer=link.peer, reason=str(error))
             if isinstance(error, HandshakeFailed) and error.is_other_protocol:
                 # In case it is a client of ours: so it learns why, and does not try again.
                 with suppress(LinkBroken):
@@ -155,11 +219,14 @@ class Server:
         limits = self.services.limits
         over_address = (
             self.services.has_rate_limits
-            and address != UNIX_PEER
+            and address not in NOT_COUNTED
             and self._addresses.get(address, 0) >= limits.connections_per_address_max
         )
-        is_full = len(self.sessions) + self._arriving >= limits.connections_max
-        return not (self._stopping or over_address or (is_full and not even_if_full))
+        return not (self._stopping or over_address or (self._is_full and not even_if_full))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.sessions) + self._arriving >= self.services.limits.connections_max
 
     def _forget(self, session: Session) -> None:
         self.sessions.discard(session)
@@ -231,3 +298,28 @@ class Server:
             # A new one: there may have been nobody before.
             self._emptied = trio.Event()
             await self._emptied.wait()
+
+
+async def read_header(link: Link) -> Client | None:
+    """Read what a proxy's connection begins with, and not a byte more; give for whom it speaks.
+
+    Gives None where the other side has gone without a word: a proxy that looks whether somebody is
+    there. It takes as long as the proxy likes: a deadline is the caller's.
+
+    Raises:
+        RemoteProtocolError: that is no header.
+        LinkBroken: the link is gone, in the middle of one.
+
+    """
+    data = b""
+    while not isinstance(found := parse_header(data), Client):
+        try:
+            piece = await link.receive_some(found.size_bytes)
+        except LinkBroken:
+            piece = b""
+        if not piece:
+            if data:
+                raise LinkBroken("it has ended in the middle of its PROXY protocol header")
+            return None
+        data += piece
+    return found

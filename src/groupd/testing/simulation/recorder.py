@@ -33,6 +33,7 @@ class RecordedLink:
         self, link: Link, history: History, *, user: str, device: int, connection: int
     ) -> None:
         limits = Limits()
+        self.peer = link.peer
         self._link = link
         self._history = history
         self._user = user
@@ -45,11 +46,6 @@ class RecordedLink:
         """Message id -> the number of the invocation in the history."""
         self._is_over = False
         self._note("connected")
-
-    @property
-    def peer(self) -> str:
-        """The server's address."""
-        return self._link.peer
 
     @property
     def send(self) -> Callable[[bytes], int]:
