@@ -30,7 +30,6 @@ from rich.table import Table
 import groupd
 from bench.filling import GROUPS_OF_ONE, OWNER, Group, commit, fill, group_key
 from bench.server import BenchError, cpu_s
-from groupd.app import system_ports
 from groupd.auth import issue_token
 from groupd.config import Config
 from groupd.domain.base import Identity
@@ -43,6 +42,7 @@ from groupd.storage.log import ThreadedLog
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import SqliteStore
+from groupd.system import system_ports
 
 REPEATS: Final = 5
 """Of which the one that cost least counts: whatever else the machine does only adds."""

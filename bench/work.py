@@ -23,7 +23,6 @@ from rich.table import Table
 
 from bench.dialect import PostMould
 from bench.figures import percentile
-from groupd.app import system_ports
 from groupd.config import Config
 from groupd.domain.account.create import Create
 from groupd.domain.base import NOTHING, Command, Identity, Rules
@@ -39,6 +38,7 @@ from groupd.garbage import pauses_bounded
 from groupd.server.methods import understand
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Append, AppendAll
+from groupd.system import system_ports
 from groupd.wire import rpc
 
 MEMBERS: Final = 200

@@ -53,8 +53,9 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "testing": _EVERYTHING,
     "data_files": (*_RULES, "web.keys"),
-    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage", "data_files"),
-    "cli": (*_EVERYTHING, "config_file", "telemetry", "app", "data_files"),
+    "system": ("engine.ports",),
+    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage", "data_files", "system"),
+    "cli": (*_EVERYTHING, "config_file", "telemetry", "app", "data_files", "system"),
     "": (*_EVERYTHING, "app"),
 }
 """Imports point down: what each part of the package may import beside itself."""
@@ -72,7 +73,7 @@ SOURCES_OF_CHANCE: Final = (
 )  # fmt: skip
 """What makes two runs differ. Only the edges of the program touch it, so that a simulation can
 stand in for each of them."""
-EDGES: Final = ("storage", "server.link", "app", "data_files", "testing.simulation")
+EDGES: Final = ("storage", "server.link", "system", "app", "data_files", "testing.simulation")
 """A simulation draws everything from a seed, with generators of its own."""
 
 ONLY_HOME: Final = {

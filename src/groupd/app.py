@@ -6,13 +6,10 @@ in ``server/link.py``, and nowhere else. What can be decided without the world s
 
 from __future__ import annotations
 
-import os
-import resource
 import secrets
 import signal
 import ssl
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -34,10 +31,10 @@ from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
 from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
-from groupd.engine.ports import Ports
 from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
 from groupd.server.certificates import client_context, server_context
+from groupd.server.descriptors import within_descriptors
 from groupd.server.http import HttpLimits, HttpServer
 from groupd.server.link import (
     Listener,
@@ -48,12 +45,14 @@ from groupd.server.link import (
 from groupd.server.listener import Server
 from groupd.server.metrics import Collector
 from groupd.server.probes import Probes
+from groupd.server.reload import Credentials, Reloader
 from groupd.server.tls import connect_link
 from groupd.storage.backup import adopt
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
+from groupd.system import SystemClock, SystemRandomness, system_ports
 from groupd.web import openapi
 from groupd.web.calls import HostApi
 from groupd.web.keys import KeyRing
@@ -61,38 +60,6 @@ from groupd.web.keys import KeyRing
 log = structlog.get_logger()
 
 SOCKET_FILE: Final = "groupd.sock"
-RANDOM_PAGE_BYTES: Final = 4_096
-RESERVED_DESCRIPTORS: Final = 64
-"""Left for files, listeners and turning connections away."""
-
-
-class SystemClock:
-    """The machine's wall clock."""
-
-    def now_ms(self) -> int:
-        """Give milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000
-
-
-class SystemRandomness:
-    """The machine's randomness, drawn a page at a time: a system call costs more than the bytes."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[int, list[bytes]] = {}
-
-    def token_bytes(self, count: int) -> bytes:
-        """Give ``count`` bytes that nobody can guess, and nobody gets again."""
-        pieces = self._pieces.get(count)
-        if not pieces:
-            page = os.urandom(max(count, RANDOM_PAGE_BYTES // count * count))
-            pieces = [page[start : start + count] for start in range(0, len(page), count)]
-            self._pieces[count] = pieces
-        return pieces.pop()
-
-
-def system_ports() -> Ports:
-    """Give the real clock and randomness."""
-    return Ports(clock=SystemClock(), randomness=SystemRandomness())
 
 
 # --- the store
@@ -241,19 +208,46 @@ async def serve(
     announce: Callable[[Running], None],
     stop: trio.Event | None = None,
     handle_signals: bool = True,
+    read_again: Callable[[], Config] | None = None,
 ) -> None:
     """Run a server until SIGTERM, SIGINT or ``stop``; then drain, snapshot and close.
 
     ``announce`` is called once, when connections are accepted. A second signal ends it at once.
+    With ``read_again``, which reads the configuration anew in a thread, SIGHUP makes the server
+    take over what it can of it (``server/reload.py``).
+
     Raises ConfigError, or LogUnavailable where another server has the data directory.
     """
-    tls = server_context(config.tls) if any(map(is_tls, config.listen)) else None
-    config = _within_descriptors(config)
+    tls = _tls_of(config)
     ending = trio.Event() if stop is None else stop
     with pauses_bounded():
         async with open_log(store_maker(config), threaded=not config.memory) as store:
-            await _serve_from(store, config, tls, ending, announce, handle_signals=handle_signals)
+            await _serve_from(store, config, tls, ending, announce, handle_signals, read_again)
     log.info("stopped")
+
+
+def _tls_of(config: Config) -> ssl.SSLContext | None:
+    return server_context(config.tls) if any(map(is_tls, config.listen)) else None
+
+
+def _verifier(config: Config, *, make_secret: bool) -> TokenVerifier:
+    """Give what checks tokens; reads the keys, or the secret where no others are named."""
+    secret = None if config.auth.public_keys else auth_secret(config, make=make_secret)
+    return TokenVerifier(
+        attrs.evolve(config.auth, secret=config.auth.secret or secret),
+        token_max_bytes=config.limits.frame_before_hello_max_bytes,
+        default_plan=config.default_plan,
+    )
+
+
+async def _load(config: Config) -> Credentials:
+    """Read the files that a configuration names, while the server goes on."""
+
+    def read() -> Credentials:
+        verifier = _verifier(config, make_secret=False)
+        return Credentials(verify=verifier.verify, tls=_tls_of(config))
+
+    return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
 
 async def _serve_from(
@@ -262,29 +256,29 @@ async def _serve_from(
     tls: ssl.SSLContext | None,
     ending: trio.Event,
     announce: Callable[[Running], None],
-    *,
     handle_signals: bool,
+    read_again: Callable[[], Config] | None,
 ) -> None:
+    asked, config = config, within_descriptors(config)
     data = Path(config.data)
     made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
-    secret = None if config.auth.public_keys else auth_secret(config, make=True)
-    verifier = TokenVerifier(
-        attrs.evolve(config.auth, secret=config.auth.secret or secret),
-        token_max_bytes=config.limits.frame_before_hello_max_bytes,
-        default_plan=config.default_plan,
-    )
+    verifier = _verifier(config, make_secret=True)
     async with (
         engine.open_hub(
             log=store, ports=system_ports(), links=link_keys(data), config=config
         ) as hub,
         open_hidden_nursery() as nursery,
     ):
-        server = Server(hub, config, verify=verifier.verify, nursery=nursery)
-        running = _listen(server, config, nursery, tls=tls, made_secret=made_secret)
+        server = Server(hub, config, verify=verifier.verify, nursery=nursery, tls=tls)
+        running = _listen(server, config, nursery, made_secret=made_secret)
         nursery.start_soon(server.run)
         if handle_signals:
             # Before anybody is told that it runs, and may end it.
             await nursery.start(_watch_signals, ending, nursery)
+            if read_again is not None:
+                read = partial(trio.to_thread.run_sync, read_again, abandon_on_cancel=True)
+                reloader = Reloader(server, asked, read=read, load=_load)
+                await nursery.start(_watch_reloads, reloader, nursery)
         announce(running)
         log.info(
             "serving",
@@ -306,7 +300,6 @@ def _listen(
     config: Config,
     nursery: trio.Nursery,
     *,
-    tls: ssl.SSLContext | None,
     made_secret: bool,
 ) -> Running:
     backlog = config.limits.accept_backlog
@@ -314,20 +307,20 @@ def _listen(
     with ExitStack() as undo:
         operator = open_listeners(socket_url, backlog)
         undo.callback(_close_all, operator)
-        opened: list[tuple[list[Listener], ssl.SSLContext | None]] = []
+        opened: list[tuple[list[Listener], bool]] = []
         for url in config.listen:
             listeners = open_listeners(url, backlog)
             undo.callback(_close_all, listeners)
-            opened.append((listeners, tls if is_tls(url) else None))
+            opened.append((listeners, is_tls(url)))
         metrics = _open_http(config.metrics.listen, backlog)
         undo.callback(_close_all, metrics)
         host = _open_http(config.host.listen, backlog)
         undo.pop_all()
     nursery.start_soon(partial(server.listen, operator, is_operator=True))
     urls: list[str] = []
-    for listeners, context in opened:
-        nursery.start_soon(partial(server.listen, listeners, tls=context))
-        urls += (listener_url(listener, tls=context is not None) for listener in listeners)
+    for listeners, has_tls in opened:
+        nursery.start_soon(partial(server.listen, listeners, is_protected=has_tls))
+        urls += (listener_url(listener, tls=has_tls) for listener in listeners)
     if metrics:
         nursery.start_soon(_metrics_server(server, config).listen, metrics)
     if host:
@@ -398,19 +391,22 @@ async def _watch_signals(
             ending.set()
 
 
-def _within_descriptors(config: Config) -> Config:
-    """Raise the process's descriptor limit, and take no more connections than it allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.limits.connections_max + RESERVED_DESCRIPTORS
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return config
-    log.debug("few_descriptors", allowed=soft, wanted=wanted)
-    room = max(1, soft - RESERVED_DESCRIPTORS)
-    return attrs.evolve(config, limits=attrs.evolve(config.limits, connections_max=room))
+async def _watch_reloads(
+    reloader: Reloader,
+    nursery: trio.Nursery,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Reload at each SIGHUP; several that come during one are one."""
+    had_terminal = sys.stderr.isatty()
+    with trio.open_signal_receiver(signal.SIGHUP) as received:
+        task_status.started()
+        async for _number in received:
+            if had_terminal and not sys.stderr.isatty():
+                # What the signal was made for: the window in which somebody tried it is closed.
+                nursery.cancel_scope.cancel()
+                return
+            await reloader.reload()
 
 
 # --- the terminal

@@ -14,13 +14,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from groupd.app import SystemRandomness, link_keys, new_store_id, system_ports
+from groupd.app import link_keys, new_store_id
 from groupd.config import Limits
 from groupd.domain.base import Context
 from groupd.domain.group.state import Group
 from groupd.domain.ids import ALPHABET, ID_BYTES
 from groupd.domain.links import CODE_LENGTH, GROUP_ID_LENGTH, LinkKeys
 from groupd.errors import Rejected
+from groupd.system import SystemRandomness, system_ports
 from tests.e2e.raw import RawClient, request
 from tests.server.bench import open_bench
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from groupd.app import SOCKET_FILE, SystemClock, open_store
+from groupd.app import SOCKET_FILE, open_store
 from groupd.client.connection import Connection
 from groupd.client.limits import ClientLimits
 from groupd.config import Config
@@ -25,6 +25,7 @@ from groupd.storage.log import Log, open_log
 from groupd.storage.offline import in_thread
 from groupd.storage.sqlite import FILE_NAME
 from groupd.storage.transfer import export_to, import_from
+from groupd.system import SystemClock
 from groupd.version import VERSION
 from groupd.wire.rpc import FrameLimits
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,12 +101,13 @@ def serve(
         Literal["debug", "info", "warning", "error"] | None, Parameter(help="[info]")
     ] = None,
 ) -> None:
-    """Run a server until it is told to stop (Ctrl-C or SIGTERM).
+    """Run a server until it is told to stop (Ctrl-C or SIGTERM). SIGHUP reloads what can be.
 
     Without a configuration it keeps its data, and a secret for tokens that it makes, in
     ./groupd-data.
     """
-    settings = _config(
+    read = partial(
+        _config,
         config,
         listen=list(listen) if listen else None,
         tls={"certificate": tls_cert, "key": tls_key} if tls_cert or tls_key else None,
@@ -115,13 +117,14 @@ def serve(
         rate_limits=None if rate_limits else False,
         log_level=log_level,
     )
+    settings = read()
     configure_logging(settings.log_level)
     console = Console(stderr=True, emoji=False)
 
     def announce(running: composition.Running) -> None:
         _announce(console, running)
 
-    trio.run(lambda: composition.serve(settings, announce=announce))
+    trio.run(lambda: composition.serve(settings, announce=announce, read_again=read))
 
 
 def _announce(console: Console, running: composition.Running) -> None:

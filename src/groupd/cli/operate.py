@@ -22,7 +22,6 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from groupd import app as composition
 from groupd.cli.files import ask_server, has_store, mend_files, open_files
 from groupd.config import Config
 from groupd.domain.base import StreamKey
@@ -30,6 +29,7 @@ from groupd.domain.queries import OperatorCheck, OperatorLog
 from groupd.engine.ledger import project
 from groupd.errors import LogUnavailable
 from groupd.server import operator
+from groupd.system import SystemClock
 from groupd.wire.codec import Encoded
 
 SEQS_SHOWN: Final = 20
@@ -83,7 +83,7 @@ class _Files:
         self._config = config
 
     async def ask(self, request: operator.OperatorRequest) -> Mapping[str, Any]:
-        now_ms = composition.SystemClock().now_ms()
+        now_ms = SystemClock().now_ms()
         result = await operator.serve(self._log, self._config, request, now_ms=now_ms, rests=False)
         return result.decode() if isinstance(result, Encoded) else result
 

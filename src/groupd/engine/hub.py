@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+import attrs
 import structlog
 import trio
 
@@ -99,6 +100,11 @@ class Hub:
         )
         self._directory = Directory(self._shared, start_soon=nursery.start_soon)
         self._followers = trio.CancelScope()
+
+    def decide_by(self, rules: Rules) -> None:
+        """Decide by other rules from the next request on. Their limits stay those of the start."""
+        # Much is as large as the limits say, so they are no matter of decisions alone.
+        self.rules = self._shared.rules = attrs.evolve(rules, limits=self.rules.limits)
 
     # --- requests
 

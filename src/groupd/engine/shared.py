@@ -18,13 +18,14 @@ from groupd.engine.turns import Turns
 from groupd.storage.log import Log
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.frozen)
 class Shared:
     """The log, the ports, the rules, and whom to tell of what."""
 
     log: Log
     ports: Ports
-    rules: Rules
+    rules: Rules = attrs.field(on_setattr=attrs.setters.NO_OP)
+    """By which the next batch is decided. The hub alone puts others here."""
     links: LinkKeys
     outlets: Outlets
     turns: Turns

@@ -42,7 +42,11 @@ NOT_COUNTED: Final = (UNIX_PEER, PROXY_PEER)
 
 
 class Server:
-    """All sessions of a process. ``verify`` turns a token into an identity, or raises AuthError."""
+    """All sessions of a process.
+
+    ``verify`` turns a token into an identity, or raises AuthError; ``tls`` is what is shown by
+    listeners that are protected.
+    """
 
     def __init__(
         self,
@@ -51,10 +55,12 @@ class Server:
         *,
         verify: Callable[[str, int], Identity],
         nursery: trio.Nursery,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
         self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         self.sessions: set[Session] = set()
+        self._tls = tls
         self._proxies = TrustedProxies.of(config.trusted_proxies)
         # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``. Before
         # a proxy has said whose a connection is, it counts only there.
@@ -71,28 +77,41 @@ class Server:
         """Say whether ``stop`` was called."""
         return self._stopping
 
+    def take_over(
+        self, config: Config, *, verify: Callable[[str, int], Identity], tls: ssl.SSLContext | None
+    ) -> None:
+        """Believe, show and trust something else from the next connection on.
+
+        Of ``config`` nothing else counts; the limits stay those of the start.
+        """
+        self.services.believe(verify, leeway_s=config.auth.leeway_s)
+        self._proxies = TrustedProxies.of(config.trusted_proxies)
+        self._tls = tls
+
     # --- accepting
 
     async def listen(
         self,
         listeners: Sequence[Listener],
         *,
-        tls: ssl.SSLContext | None = None,
+        is_protected: bool = False,
         is_operator: bool = False,
     ) -> None:
-        """Accept on these sockets until ``stop``; owns them from here on. ``tls`` protects them."""
+        """Accept on these sockets until ``stop``; owns them from here on.
+
+        With ``is_protected`` they are for TLS, and show what the server has to show then.
+        """
+        assert self._tls is not None or not is_protected
         self._listeners += listeners
         try:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
-                    nursery.start_soon(self._accept_loop, listener, tls, is_operator)
+                    nursery.start_soon(self._accept_loop, listener, is_protected, is_operator)
         finally:
             for listener in listeners:
                 close_listener(listener)
 
-    async def _accept_loop(
-        self, listener: Listener, tls: ssl.SSLContext | None, is_operator: bool
-    ) -> None:
+    async def _accept_loop(self, listener: Listener, is_protected: bool, is_operator: bool) -> None:
         try:
             while True:
                 sock, address = await accept(listener)
@@ -100,7 +119,7 @@ class Server:
                 if is_operator:
                     self.admit(link, is_operator=True)
                 else:
-                    self.meet(link, tls)
+                    self.meet(link, self._tls if is_protected else None)
         except trio.ClosedResourceError:
             pass  # ``stop`` has closed it.
 
