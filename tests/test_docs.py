@@ -19,7 +19,13 @@ from groupd.config import (
     Plan,
     TlsConfig,
 )
+from groupd.domain.account.state import Account as AccountState
 from groupd.domain.catalog import REQUESTS
+from groupd.domain.group.state import Group as GroupState
+from groupd.storage.export_file import EXPORT_VERSION
+from groupd.storage.port import FORMAT
+from groupd.storage.sqlite_schema import MIGRATIONS
+from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 TABLES = ("auth", "tls", "metrics", "host", "limits", "plans")
@@ -82,6 +88,17 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_on_upgrades_has_the_numbers_of_this_version() -> None:
+    text = (ROOT / "docs" / "upgrade.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {VERSION} |")]
+    _, store, snapshots, exports, _, protocol = [cell.strip() for cell in row.strip("|").split("|")]
+    older = [str(number) for number in range(min(MIGRATIONS), FORMAT)]
+    assert store == f"writes {FORMAT}, reads {', '.join(older)} and {FORMAT}"
+    assert snapshots == f"{GroupState.version}, {AccountState.version}"
+    assert exports == f"writes {EXPORT_VERSION}, reads {EXPORT_VERSION}"
+    assert protocol == "1"
 
 
 def test_the_readme_runs_only_make_targets_and_commands_that_exist() -> None:

@@ -81,9 +81,58 @@ class _Layers:
         return table
 
 
+@attrs.frozen
+class Setting:
+    """One setting of a configuration."""
+
+    path: tuple[str, ...]
+    """The tables that it stands in, and its name: ``("plans", "school", "members_max")``."""
+    value: Any
+    origin: str | None
+    """Who has said so: a file, a variable or ``command line``; None for the default."""
+    is_secret: bool
+
+
+@attrs.frozen
+class Written:
+    """A configuration, and who has written what of it."""
+
+    config: Config
+    origins: Mapping[_Path, str]
+
+    def settings(self) -> Iterator[Setting]:
+        """Give every setting; those of a table follow one another."""
+        return self._settings_of(self.config, ())
+
+    def _settings_of(self, table: Any, at: tuple[str, ...]) -> Iterator[Setting]:
+        if isinstance(table, Mapping):
+            entries = [(key, value, True) for key, value in table.items()]
+        else:
+            fields = attrs.fields(type(table))
+            entries = [(each.name, getattr(table, each.name), each.repr) for each in fields]
+        # In TOML what is not in a table stands before the first.
+        for name, value, is_shown in sorted(entries, key=lambda entry: _is_table(entry[1])):
+            path = (*at, name)
+            if _is_table(value):
+                yield from self._settings_of(value, path)
+            else:
+                yield Setting(path, value, self.origins.get(path), not is_shown)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) or attrs.has(type(value))
+
+
 def load_config(
     path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
 ) -> Config:
+    """Give what ``read_config`` does, without who has written it."""
+    return read_config(path, environ, overrides).config
+
+
+def read_config(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
+) -> Written:
     """Give the configuration of a file, the environment and the command line, in this order.
 
     ``overrides`` is nested like the file; what is None in it was not given. A table of ``plans``
@@ -104,7 +153,7 @@ def load_config(
             layers.problems.append(f"{layers.origin(at)}: {_describe(cause, at)}")
     if config is None or layers.problems:
         raise ConfigError("\n".join(layers.problems))
-    return config
+    return Written(config, layers.origins)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

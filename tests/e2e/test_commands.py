@@ -13,7 +13,10 @@ import pytest
 from tests.e2e.process import PATIENCE_S, Groupd, Process, environment
 from tests.e2e.raw import dial
 
-COMMANDS = ("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend")
+COMMANDS = (
+    *("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend"),
+    *("health", "config"),
+)
 GROUPD = Path(sys.executable).with_name("groupd")
 
 
@@ -65,6 +68,8 @@ WRONG = {
     "an export of nothing": ("export copy --data nowhere", "nowhere"),
     "an import of nothing": ("import copy --data nowhere", "copy"),
     "a group of nothing to mend": ("mend G --from copy --data nowhere", "nowhere"),
+    "a configuration that is missing": ("config check nowhere.toml", "nowhere.toml"),
+    "a listener for probes that is missing": ("health", "metrics.listen"),
     "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
 }
 

@@ -23,8 +23,9 @@ from rich.markup import escape
 
 from groupd import app as composition
 from groupd.cli import backup as backups
+from groupd.cli import configuration, operate
 from groupd.cli import export as exports
-from groupd.cli import operate
+from groupd.cli import health as healths
 from groupd.cli.chat import chat_on
 from groupd.cli.keys import show_keys
 from groupd.config import Config, is_tls
@@ -375,6 +376,50 @@ def import_(file: Path, *, config: ConfigFile = None, data: Data = None) -> None
     """
     settings = _config(config, data=data)
     _run(lambda: exports.import_(settings, file))
+
+
+@app.command
+def health(*, config: ConfigFile = None) -> None:
+    """Ask a running server whether it can serve; exit with 1 where it cannot, or does not answer.
+
+    It is asked where [metrics] listen says.
+    """
+    is_ready, said = healths.ask(_config(config))
+    print(said)
+    if not is_ready:
+        sys.exit(1)
+
+
+config_app = cyclopts.App(name="config", help="Look at a configuration before a server has it.")
+app.command(config_app)
+
+
+@config_app.command(name="check")
+def config_check(file: Path) -> None:
+    """Say whether a server could use FILE: every setting, key and certificate.
+
+    The environment is read as well, as a server would.
+
+    Parameters
+    ----------
+    file
+        A TOML file; see docs/configuration.md.
+    """
+    configuration.check(file, os.environ, Console(emoji=False))
+
+
+@config_app.command(name="print")
+def config_print(file: Path | None = None) -> None:
+    """Show every setting with its value and where it comes from.
+
+    A table at a terminal; elsewhere TOML, which --config can read. Secrets are not shown.
+
+    Parameters
+    ----------
+    file
+        A TOML file; without one, what the environment and the defaults say.
+    """
+    configuration.show(file, os.environ, Console(emoji=False))
 
 
 @app.command

@@ -1,0 +1,107 @@
+"""``groupd config check`` and ``print``: a configuration, looked at before a server has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from groupd.auth.keys import trusted_keys
+from groupd.config_file import Setting, Written, read_config
+from groupd.server.certificates import server_context
+
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
+    """Say that a server could use a file, or raise ConfigError with all that is wrong.
+
+    Keys and certificates are read, too. Where no key is named, a server has a secret of its own.
+    """
+    written = read_config(file, environ, {})
+    config = written.config
+    if config.auth.secret is not None or config.auth.public_keys:
+        trusted_keys(config.auth)
+    if config.tls.certificate is not None:
+        server_context(config.tls)
+    said = sum(setting.origin is not None for setting in written.settings())
+    defaults = sum(setting.origin is None for setting in written.settings())
+    console.print(
+        f"{escape(str(file))} is in order: {said} settings, and {defaults} defaults.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show(file: Path | None, environ: Mapping[str, str], console: Console) -> None:
+    """Print every setting with its value and where it comes from."""
+    written = read_config(file, environ, {})
+    if console.is_terminal:
+        console.print(_table(written))
+    else:
+        console.file.write(as_toml(written))
+
+
+def _table(written: Written) -> Table:
+    table = Table("setting", "value", "from")
+    for setting in written.settings():
+        name = ".".join(map(_key, setting.path))
+        style = None if setting.origin is None else "bold"
+        table.add_row(escape(name), escape(_shown(setting)), escape(_origin(setting)), style=style)
+    return table
+
+
+def as_toml(written: Written) -> str:
+    """Write a configuration as a file that gives the same again, but for secrets.
+
+    Each line says behind it where that comes from. What is not set, or must not be shown, is a
+    comment.
+    """
+    return "".join(f"{line}\n" for line in _lines(written))
+
+
+def _lines(written: Written) -> Iterator[str]:
+    table: tuple[str, ...] = ()
+    for setting in written.settings():
+        *tables, name = setting.path
+        if tuple(tables) != table:
+            table = tuple(tables)
+            yield f"\n[{'.'.join(map(_key, table))}]"
+        origin = _origin(setting)
+        if setting.value is None or setting.is_secret:
+            yield f"# {name} is {_shown(setting)}  # {origin}"
+        else:
+            yield f"{_key(name)} = {_shown(setting)}  # {origin}"
+
+
+def _origin(setting: Setting) -> str:
+    origin = "default" if setting.origin is None else setting.origin
+    # The name of a file may hold anything, and this goes into a line of its own.
+    return origin if origin.isprintable() else ascii(origin)
+
+
+def _shown(setting: Setting) -> str:
+    if setting.value is None:
+        return "not set"
+    return "set, and not shown" if setting.is_secret else _value(setting.value)
+
+
+def _value(value: Any) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        # JSON's strings are TOML's, but for one character that TOML wants escaped.
+        return orjson.dumps(value).decode().replace("\x7f", "\\u007f")
+    assert isinstance(value, bool | int), value
+    return str(value).lower()
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _value(name)
