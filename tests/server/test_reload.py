@@ -263,8 +263,8 @@ def test_every_setting_is_either_taken_over_or_left_out() -> None:
         limits=Limits(rate_per_s=7),
     )
     left_out = {name.partition(".")[0] for name in differences(Config(), changed)}
-    # The one that is not tried here has a listener of its own.
-    assert set(RELOADED) | left_out | {"metrics"} == names
+    # Those that are not tried here have listeners of their own.
+    assert set(RELOADED) | left_out | {"metrics", "host"} == names
     assert differences(merge(Config(), changed), changed) == differences(Config(), changed)
 
 

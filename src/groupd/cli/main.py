@@ -27,16 +27,15 @@ from groupd.cli import configuration, operate
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.chat import chat_on
-from groupd.cli.keys import show_keys
+from groupd.cli.given import ConfigFile, Data, config_of
+from groupd.cli.keys import key_app
 from groupd.config import Config, is_tls
-from groupd.config_file import load_config
-from groupd.data_files import SECRET_FILE, add_service_key, remove_service_key, service_keys
+from groupd.data_files import SECRET_FILE
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
 from groupd.errors import ConfigError, GroupdError, LogBroken
 from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
-from groupd.web.keys import SCOPES
 
 app = cyclopts.App(
     name="groupd",
@@ -44,13 +43,7 @@ app = cyclopts.App(
     help="Group chat for any app: a server, and what it takes to try it out.",
 )
 
-key = cyclopts.App(name="key", help="Service keys, with which a backend uses the host API.")
-app.command(key)
-
-ConfigFile = Annotated[
-    Path | None, Parameter("--config", help="A TOML file; see docs/configuration.md.")
-]
-Data = Annotated[str | None, Parameter("--data", help="The data directory. [groupd-data]")]
+app.command(key_app)
 
 DURATIONS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -62,10 +55,6 @@ def _duration_ms(_type: Any, tokens: Any) -> int:
     if unit not in DURATIONS or not number.isdigit() or int(number) == 0:
         raise ValueError(f"expected a duration such as 90s, 15m, 12h or 30d, got {text!r}")
     return int(number) * DURATIONS[unit]
-
-
-def _config(path: Path | None, **overrides: Any) -> Config:
-    return load_config(path, os.environ, overrides)
 
 
 @app.command
@@ -108,7 +97,7 @@ def serve(
     ./groupd-data.
     """
     read = partial(
-        _config,
+        config_of,
         config,
         listen=list(listen) if listen else None,
         tls={"certificate": tls_cert, "key": tls_key} if tls_cert or tls_key else None,
@@ -208,7 +197,7 @@ def token(
     user
         The user's id, as the host application knows it.
     """
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     identity = Identity(
         user=user,
         name=name or user,
@@ -223,49 +212,6 @@ def token(
     if plan and plan not in settings.plans:
         raise ConfigError(f"--plan: expected one of {', '.join(settings.plans)}, got {plan!r}")
     print(composition.make_token(settings, identity, expires_in_ms=expires_in))
-
-
-@key.command(name="make")
-def key_make(
-    name: str,
-    *,
-    scope: Annotated[
-        list[str] | None,
-        Parameter(negative=(), help=f"{', '.join(SCOPES)}; may be repeated. [all of them]"),
-    ] = None,
-    tenant: Annotated[str, Parameter(help="Whose groups and users it is for.")] = "",
-    config: ConfigFile = None,
-    data: Data = None,
-) -> None:
-    """Make a service key for a backend, and print it: nobody can do so again.
-
-    A running server takes it within a second.
-
-    Parameters
-    ----------
-    name
-        What the key is called in logs: 1 to 32 of a-z, 0-9 and -.
-    """
-    settings = _config(config, data=data)
-    print(add_service_key(settings, name, tenant=tenant, scopes=scope or list(SCOPES)))
-
-
-@key.command(name="list")
-def key_list(*, config: ConfigFile = None, data: Data = None) -> None:
-    """List the service keys, and what each may do."""
-    show_keys(service_keys(Path(_config(config, data=data).data)))
-
-
-@key.command(name="remove")
-def key_remove(name: str, *, config: ConfigFile = None, data: Data = None) -> None:
-    """Take a service key away; a running server refuses it within a second.
-
-    Parameters
-    ----------
-    name
-        What the key is called.
-    """
-    remove_service_key(_config(config, data=data), name)
 
 
 @app.command
@@ -315,7 +261,7 @@ def log_(
     data: Data = None,
 ) -> None:
     """Show the log of GROUP, beside a running server or without one."""
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     query = operate.LogQuery(group=group, after=after, limit=limit, account=account, tenant=tenant)
     _run(lambda: operate.show_log(settings, query, as_json=json))
 
@@ -330,7 +276,7 @@ def check(
     data: Data = None,
 ) -> None:
     """Verify the hash chains of all logs, and the index; exit with 1 where something is wrong."""
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     _run(lambda: operate.check(settings, rebuild_index=rebuild_index))
 
 
@@ -346,7 +292,7 @@ def backup(directory: Path, *, config: ConfigFile = None, data: Data = None) -> 
     directory
         Where the backup is made. There must be nothing yet.
     """
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     _run(lambda: backups.back_up(settings, directory))
 
 
@@ -359,7 +305,7 @@ def export(file: Path, *, config: ConfigFile = None, data: Data = None) -> None:
     file
         Where they are written. There must be nothing yet.
     """
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     _run(lambda: exports.export(settings, file))
 
 
@@ -374,7 +320,7 @@ def import_(file: Path, *, config: ConfigFile = None, data: Data = None) -> None
     file
         What was exported.
     """
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     _run(lambda: exports.import_(settings, file))
 
 
@@ -384,7 +330,7 @@ def health(*, config: ConfigFile = None) -> None:
 
     It is asked where [metrics] listen says.
     """
-    is_ready, said = healths.ask(_config(config))
+    is_ready, said = healths.ask(config_of(config))
     print(said)
     if not is_ready:
         sys.exit(1)
@@ -443,7 +389,7 @@ def mend(
     group
         The group that `groupd check` names.
     """
-    settings = _config(config, data=data)
+    settings = config_of(config, data=data)
     stream = StreamKey(ACCOUNT if account else GROUP, tenant, group)
     _run(lambda: operate.mend(settings, stream, copy))
 
