@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -430,3 +431,17 @@ def test_a_write_ahead_log_that_cannot_be_synced_is_not_read(
     with pytest.raises(LogUnavailable, match=r"groupd\.sqlite3-wal cannot be synced"):
         SqliteStore.open(tmp_path, new_id=lambda: "two")
     assert synced == [tmp_path / f"{FILE_NAME}-wal"]
+
+
+def test_a_text_that_is_none_is_corruption_and_not_a_bug(tmp_path: Path) -> None:
+    """SQLite hands it out, and only decoding it fails."""
+    with closing(SqliteStore.open(tmp_path, new_id=lambda: "one")) as store:
+        records = sample_records(HALL, 1, followed=True)
+        do(store, AppendAll([Append(HALL, 0, records, deadline_ms=5)]))
+    with closing(apsw.Connection(str(tmp_path / FILE_NAME))) as file:
+        file.execute("update streams set key = cast(x'ff41' as text)")
+        file.execute("update records set user = cast(x'ff41' as text)")
+    with closing(SqliteStore.open(tmp_path, new_id=lambda: "one")) as store:
+        for read in (lambda: store.due(10, 10), lambda: store.followed(0, 10)):
+            with pytest.raises(LogCorrupt, match="a text that is stored is none"):
+                read()

@@ -42,6 +42,8 @@ _SETTINGS: Final[Sequence[tuple[str, str | int, str | int]]] = (
     ("cache_size", -CACHE_KIB, -CACHE_KIB),
 )
 LOCK_SUFFIX: Final = ".lock"
+READ_ERRORS: Final = (apsw.Error, UnicodeDecodeError)
+"""What reading raises; the latter where a text in the file is none, which SQLite does not see."""
 """Of the empty file beside the store by which one process has it."""
 
 
@@ -201,7 +203,7 @@ class SqliteFile:
         self._check_usable()
         try:
             yield from self._connection.execute(sql, bindings)
-        except apsw.Error as error:
+        except READ_ERRORS as error:
             raise self._fail(error) from error
 
     def all_rows(self, sql: str, bindings: Sequence[Any] = ()) -> list[Row]:
@@ -209,7 +211,7 @@ class SqliteFile:
         self._check_usable()
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except apsw.Error as error:
+        except READ_ERRORS as error:
             raise self._fail(error) from error
 
     def row(self, sql: str, bindings: Sequence[Any] = ()) -> Row | None:
@@ -217,7 +219,7 @@ class SqliteFile:
         self._check_usable()
         try:
             row: Row | None = self._connection.execute(sql, bindings).fetchone()
-        except apsw.Error as error:
+        except READ_ERRORS as error:
             raise self._fail(error) from error
         return row
 
@@ -336,8 +338,10 @@ class SqliteFile:
         if self._refusal is not None:
             raise type(self._refusal)(*self._refusal.args)
 
-    def _fail(self, error: apsw.Error) -> LogError:
+    def _fail(self, error: apsw.Error | UnicodeDecodeError) -> LogError:
         """Say what an error of a read means."""
+        if isinstance(error, UnicodeDecodeError):
+            return LogCorrupt(f"{self._path}: a text that is stored is none: {error}")
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
             return LogCorrupt(f"{self._path}: {error}")
         return self._break(error)
