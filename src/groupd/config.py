@@ -169,6 +169,8 @@ class Limits:
     accept_backlog: int = _limit(1_024)
     backlog_max_bytes: int = _limit(262_144)
     """Pushes waiting for one slow session; over it, the session lags."""
+    backlogs_max_bytes: int = _limit(536_870_912)
+    """What waits for all sessions; over it, slow ones lag at once, and requests are refused."""
     answers_max_bytes: int = _limit(262_144)
     """Unsent bytes above which a session's requests are not read any further."""
     requests_open_max: int = _limit(1_024)

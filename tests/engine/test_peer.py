@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupd.domain.base import ACCOUNT, GROUP, StreamKey
-from groupd.engine.peer import FAREWELLS_MAX, PIECE_BYTES, Peer, lagged_frame
+from groupd.engine.peer import FAREWELLS_MAX, PIECE_BYTES, Backlogs, Peer, lagged_frame
 
 GROUPS: Final = tuple(StreamKey(GROUP, "", key) for key in "ab")
 HEAD: Final = 77
@@ -43,13 +43,14 @@ class Link:
         self.breaks += 1
 
 
-def peer_on(link: Link, max_bytes: int = MAX_BYTES) -> Peer:
+def peer_on(link: Link, max_bytes: int = MAX_BYTES, backlogs: Backlogs | None = None) -> Peer:
     return Peer(
         try_send=link.try_send,
         wake=link.wake,
         broken=link.broken,
         head_of=lambda stream: HEAD,
         max_bytes=max_bytes,
+        backlogs=backlogs,
     )
 
 
@@ -105,6 +106,29 @@ def test_nothing_overtakes_a_writer_in_the_middle_of_a_send() -> None:
     link.sent += piece
     drain(peer, link)
     assert link.sent == b"firstsecondthird"
+
+
+def test_over_the_bound_of_all_sessions_a_slow_one_lags_at_once() -> None:
+    backlogs = Backlogs(max_bytes=9)
+    links = Link(0), Link(0)
+    one, two = (peer_on(link, backlogs=backlogs) for link in links)
+    one.push(GROUPS[0], b"12345")
+    two.push(GROUPS[0], b"12345")
+    assert backlogs.bytes == 10
+    two.push(GROUPS[0], b"more")
+    assert two.lags(GROUPS[0])
+    drain(one, links[0])
+    assert backlogs.bytes == 5
+    drain(two, links[1])
+    assert links[1].sent == b"12345" + lagged_frame(GROUPS[0], HEAD)
+    assert backlogs.bytes == 0
+    one.answer(b"answer")
+    one.hold()
+    one.push(GROUPS[0], b"held")
+    one.release(b"first")
+    assert backlogs.bytes == one.waiting_bytes
+    one.close()
+    assert backlogs.bytes == 0
 
 
 def test_a_stream_over_the_bound_is_told_once_and_goes_on() -> None:

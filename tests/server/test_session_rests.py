@@ -112,3 +112,16 @@ async def test_a_session_that_ends_in_its_rest_is_gone_for_good(autojump_clock: 
         await trio.sleep(2 * REST_S)
         await settled()
         assert not bench.server.sessions
+
+
+async def test_where_too_much_waits_for_all_nobody_is_served_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench(limits={"backlogs_max_bytes": 1}) as bench:
+        ann, bob = await bench.enter("ann"), await bench.enter("bob")
+        bench.hub.backlogs.bytes += 2
+        refusal = await ann.refusal("ping")
+        assert refusal.code == "unavailable"
+        assert refusal.details["retry_after_ms"] > 0
+        bench.hub.backlogs.bytes -= 2
+        assert await bob.ask("ping")

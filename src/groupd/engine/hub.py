@@ -35,7 +35,7 @@ from groupd.engine.greeting import Greeting, greet, relist
 from groupd.engine.mail import Entry, Replies, unavailable
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.outlet import Outlets, Roster
-from groupd.engine.peer import Peer
+from groupd.engine.peer import Backlogs, Peer
 from groupd.engine.ports import Ports
 from groupd.engine.quarantine import Quarantine
 from groupd.engine.reactors import AccountReactor
@@ -79,6 +79,8 @@ class Hub:
             start_soon=nursery.start_soon,
             counts=self.counts,
         )
+        self.backlogs = Backlogs(rules.limits.backlogs_max_bytes)
+        """What waits for sessions: each of them is to be made with it."""
         self.frame_limits = FrameLimits.for_client(rules.limits)
         self.quarantine = Quarantine()
         self._timers = Timers(
@@ -362,6 +364,7 @@ class Events:
             broken=_nothing,
             head_of=hub.outlets.reached,
             max_bytes=limits.backlog_max_bytes,
+            backlogs=hub.backlogs,
         )
 
     def _wake(self) -> None:

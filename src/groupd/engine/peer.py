@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+import attrs
 import trio
 
 from groupd import native
@@ -29,6 +30,20 @@ FAREWELLS_MAX: Final = 256
 """Streams that may be owed a farewell or a ``lagged`` when one more farewell is noted."""
 
 
+@attrs.define(eq=False)
+class Backlogs:
+    """What waits for all sessions of a process together."""
+
+    max_bytes: int
+    """Over it no session's backlog grows but by answers, and nobody is served more of those."""
+    bytes: int = 0
+
+    @property
+    def are_full(self) -> bool:
+        """Say whether no more is to be kept."""
+        return self.bytes > self.max_bytes
+
+
 class Peer:
     """One session's way out.
 
@@ -39,6 +54,7 @@ class Peer:
     """
 
     __slots__ = (
+        "_all",
         "_backlog",
         "_broken",
         "_busy",
@@ -63,7 +79,10 @@ class Peer:
         broken: Callable[[], None],
         head_of: Callable[[StreamKey], int],
         max_bytes: int,
+        backlogs: Backlogs | None = None,
     ) -> None:
+        """``backlogs`` is shared with the other sessions; without it, this one is alone."""
+        self._all = Backlogs(max_bytes) if backlogs is None else backlogs
         self._try_send = try_send
         self._wake = wake
         self._broken = broken
@@ -113,7 +132,7 @@ class Peer:
             # The answers ride in front of the chunk, in the same send.
             self._front.append(chunk)
             self.flush()
-        elif self.waiting_bytes + len(chunk) > self._max_bytes:
+        elif self.waiting_bytes + len(chunk) > self._max_bytes or self._all.are_full:
             self._lagging[stream] = b""
         else:
             self._keep(chunk)
@@ -184,7 +203,7 @@ class Peer:
             return
         if first:
             self._backlog.append(first)
-            self.waiting_bytes += len(first)
+            self._count(len(first))
         self._backlog.extend(held)
         if self._backlog or self._lagging:
             self._start_writing()
@@ -202,13 +221,13 @@ class Peer:
         if not self._backlog and self._lagging and self._held is None:
             for stream, farewell in self._lagging.items():
                 self._backlog.append(farewell or lagged_frame(stream, self._head_of(stream)))
-            self.waiting_bytes = sum(map(len, self._backlog))
+            self._count(sum(map(len, self._backlog)) - self.waiting_bytes)
             self._lagging.clear()
         pieces, size = [], 0
         while self._backlog and size < PIECE_BYTES:
             pieces.append(self._backlog.popleft())
             size += len(pieces[-1])
-        self.waiting_bytes -= size
+        self._count(-size)
         if not pieces:
             self._writing = False
             self._settle()
@@ -224,10 +243,14 @@ class Peer:
         self._backlog.clear()
         self._front.clear()
         self._lagging.clear()
-        self.waiting_bytes = 0
+        self._count(-self.waiting_bytes)
+
+    def _count(self, bytes_: int) -> None:
+        self.waiting_bytes += bytes_
+        self._all.bytes += bytes_
 
     def _keep(self, data: bytes) -> None:
-        self.waiting_bytes += len(data)
+        self._count(len(data))
         self._busy = True
         if self._held is not None:
             self._held.append(data)

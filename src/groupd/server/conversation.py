@@ -26,7 +26,7 @@ from groupd.errors import AuthError, Rejected
 from groupd.server import operator
 from groupd.server.methods import Call, shown_limits, understand
 from groupd.server.rates import Seat
-from groupd.server.services import Services
+from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.wire import codec, rpc
 from groupd.wire.codec import Encoded
 
@@ -114,6 +114,13 @@ class Conversation:
                 self._charge(seat, Request.cost)
             raise
         request = call.request
+        if self._hub.backlogs.are_full and not self._is_operator:
+            retry_after_ms = services.jitter(BUSY_RETRY_MS)
+            raise Rejected(
+                "unavailable",
+                "too much waits for those who do not read",
+                retry_after_ms=retry_after_ms,
+            )
         if services.has_rate_limits and seat is not None:
             self._charge(seat, request.cost)
         cls = request.__class__

@@ -78,6 +78,7 @@ class Session:
             broken=self._hang_up,
             head_of=services.hub.outlets.reached,
             max_bytes=services.limits.backlog_max_bytes,
+            backlogs=services.hub.backlogs,
         )
         self._services, self._hub = services, services.hub
         self._limits, self._closed = services.limits, closed
