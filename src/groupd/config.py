@@ -209,6 +209,12 @@ class Limits:
     detached_rest_factor: int = _limit(4)
     deadline_poll_ms: int = _limit(1_000)
     wakes_per_round_max: int = _limit(100)
+    feed_page: int = _limit(500)
+    """Changes in one page of the feed."""
+    feed_scan_pages: int = _limit(20)
+    """Pages of other tenants' changes that one call passes over."""
+    feed_consumers_max: int = _limit(100)
+    """Of one tenant."""
     reactor_page: int = _limit(200)
     conflict_retries_max: int = _limit(3)
 

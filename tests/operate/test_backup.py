@@ -17,9 +17,10 @@ from groupd.config import Config
 from groupd.errors import LogUnavailable
 from groupd.storage import backup
 from groupd.storage.backup import Backup, back_up
+from groupd.storage.copy_port import Copy
 from groupd.storage.log import InlineLog, Log
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import Copy, Store, Write
+from groupd.storage.port import Store, Write
 from groupd.storage.sqlite_copy import SqliteCopy
 from groupd.testing.schema import problems as problems_in
 from tests.operate.rig import contents, live_a_little, names

@@ -414,8 +414,7 @@ class Actor:
             outlet.publish(batch.publication())
         flush(batch.answers)
         self._ledger.trim(self._limits.cards_max)
-        if batch.is_followed:
-            self._shared.rouse_reactors()
+        self._shared.rouse(batch.is_followed)
 
     # --- snapshots and leaving
 

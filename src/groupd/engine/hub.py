@@ -31,6 +31,7 @@ from groupd.domain.stream import Stream
 from groupd.engine.calls import Calls
 from groupd.engine.counts import Counts
 from groupd.engine.directory import Directory
+from groupd.engine.feed import Feed, Reading
 from groupd.engine.greeting import Greeting, greet, relist
 from groupd.engine.mail import Entry, Replies, unavailable
 from groupd.engine.nursery import open_hidden_nursery
@@ -87,6 +88,8 @@ class Hub:
             log=log, clock=ports.clock, limits=rules.limits, quarantine=self.quarantine
         )
         self._reactor = AccountReactor(log=log, limits=rules.limits, quarantine=self.quarantine)
+        self.feed = Feed(log=log, limits=rules.limits)
+        """All that happens, for consumers outside."""
         self._shared = Shared(
             log=log,
             ports=ports,
@@ -95,7 +98,7 @@ class Hub:
             outlets=self.outlets,
             turns=self.turns,
             note_deadline=self._timers.note,
-            rouse_reactors=self._reactor.rouse,
+            rouse=self._rouse,
             tell=self._tell,
             counts=self.counts,
             quarantine=self.quarantine,
@@ -151,6 +154,11 @@ class Hub:
         waiter = Waiter()
         self.submit(caller, request, group=group, request_id=request_id, replies=waiter, tag=0)
         return await waiter.wait()
+
+    def _rouse(self, is_followed: bool) -> None:
+        self.feed.rouse()
+        if is_followed:
+            self._reactor.rouse()
 
     def _tell(self, stream: StreamKey, entry: Entry) -> None:
         self._directory.tell(stream, entry)
@@ -224,6 +232,16 @@ class Hub:
             user=user, tenant=tenant, name=name, plan=plan or self.rules.default_plan, **claims
         )
         return Caller(self, identity)
+
+    def changes(self, consumer: str, *, tenant: str = "") -> Reading:
+        """Iterate all that happens in a tenant, in the store's order, from where it was left.
+
+        ``consumer`` names a durable position; a new one begins with the oldest record. A page is
+        acknowledged when the next one is asked for, so what was under way at a crash comes again:
+        at least once, to be told apart by ``stream`` and ``seq``. Iterating raises Rejected and
+        LogUnavailable, and may be gone on with.
+        """
+        return Reading(self.feed, tenant, consumer)
 
     # --- life
 

@@ -31,8 +31,8 @@ class Shared:
     turns: Turns
     note_deadline: Callable[[int | None], None]
     """Called with the deadline that an append has stored."""
-    rouse_reactors: Callable[[], None]
-    """Called when followed records have been appended."""
+    rouse: Callable[[bool], None]
+    """Called when a batch is done; with True where followed records have been appended."""
     tell: Callable[[StreamKey, Entry], None]
     """Puts a request into another stream's mailbox. For accounts: a group tells nobody."""
     counts: Counts = attrs.field(factory=Counts)

@@ -23,8 +23,9 @@ import attrs
 import trio
 
 from groupd.errors import LogError, LogUnavailable
+from groupd.storage.copy_port import Copy
 from groupd.storage.log import Log
-from groupd.storage.port import FORMAT, Copy, Store
+from groupd.storage.port import FORMAT, Store
 from groupd.storage.sqlite import FILE_NAME
 
 OTHER_FILES: Final = ("link-keys.json",)

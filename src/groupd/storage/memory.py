@@ -35,6 +35,7 @@ from groupd.storage.port import (
     AdvanceCursor,
     Append,
     AppendAll,
+    DropPosition,
     Followed,
     Head,
     Outcome,
@@ -58,6 +59,8 @@ class MemoryStore:
     _record_count: int = attrs.field(default=0, init=False)
     _followed: list[tuple[int, StreamKey, int]] = attrs.field(factory=list, init=False)
     """Position, stream, seq."""
+    _order: list[tuple[int, StreamKey, int, int]] = attrs.field(factory=list, init=False)
+    """Of each append: the position before it, its stream, the seq before it, how many."""
     _deadlines: dict[StreamKey, int] = attrs.field(factory=dict, init=False)
     _positions: dict[str, int] = attrs.field(factory=dict, init=False)
     _index: MemoryIndex = attrs.field(factory=MemoryIndex, init=False)
@@ -93,6 +96,9 @@ class MemoryStore:
             case PutPosition():
                 self._positions[write.name] = write.position
                 return None
+            case DropPosition():
+                self._positions.pop(write.name, None)
+                return None
             case PutSnapshot() | AdvanceCursor():
                 stream = self._streams.get(write.stream)
                 if stream is None:
@@ -127,6 +133,9 @@ class MemoryStore:
         stream.records.extend(append.records)
         position = self._record_count
         self._record_count = position + len(append.records)
+        if append.records:
+            entry = (position, append.stream, append.after_seq, len(append.records))
+            self._order.append(entry)
         for record in append.records:
             position += 1
             if record.followed:
@@ -255,6 +264,33 @@ class MemoryStore:
         """Give how far a reactor has come; 0 for a new one."""
         self._check_open()
         return self._positions.get(name, 0)
+
+    def positions(self, prefix: str) -> Sequence[tuple[str, int]]:
+        """List the reactors whose names begin so, by name."""
+        self._check_open()
+        return sorted(item for item in self._positions.items() if item[0].startswith(prefix))
+
+    def last_position(self) -> int:
+        """Give the place of the newest record in the global order."""
+        self._check_open()
+        return self._record_count
+
+    def changes(self, after: int, limit: int) -> Sequence[Followed]:
+        """List all records of all streams, in the global order."""
+        self._check_open()
+        found: list[Followed] = []
+        first = bisect_right(self._order, after, key=lambda entry: entry[0])
+        for place in range(max(0, first - 1), len(self._order)):
+            before, key, seq, count = self._order[place]
+            skipped = max(0, after - before)
+            records = self._streams[key].records[seq + skipped : seq + count]
+            found += (
+                Followed(before + skipped + nth, key, record)
+                for nth, record in enumerate(records[: limit - len(found)], 1)
+            )
+            if len(found) == limit:
+                break
+        return found
 
     def followed(self, after: int, limit: int) -> Sequence[Followed]:
         """List followed records of all streams, in the global order."""

@@ -32,6 +32,7 @@ from groupd.domain.projection import (
     Statistics,
 )
 from groupd.errors import LogError
+from groupd.storage.copy_port import Copy
 
 FORMAT = 2
 """The number of the stored format. A store of a higher one is refused; one of a lower one is
@@ -112,7 +113,14 @@ class PutPosition:
     position: int
 
 
-Write: TypeAlias = AppendAll | PutSnapshot | AdvanceCursor | PutPosition
+@attrs.frozen
+class DropPosition:
+    """There is no such reactor any more. Of one that there is not, nothing is done."""
+
+    name: str
+
+
+Write: TypeAlias = AppendAll | PutSnapshot | AdvanceCursor | PutPosition | DropPosition
 Outcome: TypeAlias = LogError | None
 """None: done and durable. LogConflict or LogUnavailable: nothing of this write was done."""
 
@@ -172,24 +180,6 @@ class Problem:
     stream: StreamKey
     seq: int
     what: str
-
-
-class Copy(Protocol):
-    """A copy of a store that is being made. It belongs to the store's thread."""
-
-    pages: int
-    """How many there are in all, as of the last step."""
-
-    def step(self, pages: int) -> int:
-        """Copy up to so many pages, and give how many are left; 0 when the copy is whole.
-
-        Raises LogUnavailable where it cannot go on; the store is none the worse for it.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the files, whole or not. What is whole is not durable yet. May be repeated."""
-        ...
 
 
 class Store(Protocol):
@@ -302,8 +292,20 @@ class Store(Protocol):
         """Give how far a reactor has come; 0 for a new one."""
         ...
 
+    def positions(self, prefix: str) -> Sequence[tuple[str, int]]:
+        """List the reactors whose names begin so, by name, each with how far it has come."""
+        ...
+
+    def last_position(self) -> int:
+        """Give the place of the newest record in the global order; 0 where there is none."""
+        ...
+
     def followed(self, after: int, limit: int) -> Sequence[Followed]:
         """List records with ``followed`` set, of all streams, in the global order."""
+        ...
+
+    def changes(self, after: int, limit: int) -> Sequence[Followed]:
+        """List all records of all streams, in the global order."""
         ...
 
     # --- the index

@@ -67,6 +67,13 @@ _FOLLOWED: Final = f"""
     select r.position, s.kind, s.tenant, s.key, {COLUMNS}
     from records r join streams s on s.id = r.stream
     where r.followed = 1 and r.position > ? order by r.position limit ?"""
+_CHANGES: Final = f"""
+    select r.position, s.kind, s.tenant, s.key, {COLUMNS}
+    from records r join streams s on s.id = r.stream
+    where r.position > ? order by r.position limit ?"""
+_POSITIONS: Final = """
+    select name, position from positions where substr(name, 1, ?) = ? order by name"""
+_LAST_POSITION: Final = "select max(position) from records"
 _CURSORS: Final = """
     select c.user, c.seq from streams s join cursors c on c.stream = s.id
     where s.kind = ? and s.tenant = ? and s.key = ?"""
@@ -277,11 +284,28 @@ class SqliteStore:
         row = self._file.row(_POSITION, (name,))
         return row[0] if row is not None else 0
 
+    def positions(self, prefix: str) -> Sequence[tuple[str, int]]:
+        """List the reactors whose names begin so, by name."""
+        rows = self._file.all_rows(_POSITIONS, (len(prefix), prefix))
+        return [(name, position) for name, position in rows]
+
+    def last_position(self) -> int:
+        """Give the place of the newest record in the global order."""
+        row = self._file.row(_LAST_POSITION)
+        return 0 if row is None else row[0] or 0
+
     def followed(self, after: int, limit: int) -> Sequence[Followed]:
         """List followed records of all streams, in the global order."""
+        return self._in_order(_FOLLOWED, after, limit)
+
+    def changes(self, after: int, limit: int) -> Sequence[Followed]:
+        """List all records of all streams, in the global order."""
+        return self._in_order(_CHANGES, after, limit)
+
+    def _in_order(self, sql: str, after: int, limit: int) -> Sequence[Followed]:
         return [
             Followed(row[0], StreamKey(*row[1:4]), record_of(row[4:]))
-            for row in self._file.rows(_FOLLOWED, (after, limit))
+            for row in self._file.rows(sql, (after, limit))
         ]
 
     # --- the index

@@ -23,6 +23,7 @@ from groupd.storage.port import (
     AdvanceCursor,
     Append,
     AppendAll,
+    DropPosition,
     Head,
     Outcome,
     PutPosition,
@@ -54,6 +55,7 @@ _PUT_CURSOR: Final = """
 _PUT_POSITION: Final = """
     insert into positions (name, position) values (?, ?)
     on conflict (name) do update set position = excluded.position"""
+_DROP_POSITION: Final = "delete from positions where name = ?"
 
 Known: TypeAlias = tuple[int | None, int]
 """The number of a stream and its head; None and 0 where there is no such stream."""
@@ -175,6 +177,8 @@ class SqliteWriter:
         match write:
             case PutPosition():
                 self._file.execute(_PUT_POSITION, (write.name, write.position))
+            case DropPosition():
+                self._file.execute(_DROP_POSITION, (write.name,))
             case PutSnapshot() | AdvanceCursor():
                 number, _head = self._known.get(write.stream) or self._look_up(write.stream)
                 if number is None:

@@ -14,6 +14,7 @@ from groupd.domain.projection import Mention, Near, PutCard, PutProfile
 from groupd.errors import GroupdError, LogUnavailable
 from groupd.storage.port import (
     AdvanceCursor,
+    DropPosition,
     Head,
     PutPosition,
     PutSnapshot,
@@ -274,6 +275,27 @@ def _check_global_order(store: Store) -> None:
     assert list(store.followed(positions[1], 1)) == [found[2]], "a page begins after a position"
     do(store, PutPosition("reactor", positions[1]), PutPosition("other", 7))
     assert store.position("reactor") == positions[1], "a reactor's position is kept"
+    order = store.changes(0, 100)
+    assert [(entry.stream, entry.record.seq) for entry in order] == [
+        (HALL, 1),
+        (HALL, 2),
+        (YARD, 1),
+        (YARD, 2),
+        (ANN, 1),
+        (HALL, 3),
+        (HALL, 4),
+    ], "changes gives all records of all streams in the order of writing"
+    assert [entry for entry in order if entry.record.followed] == list(found), "at one place each"
+    for place in range(len(order)):
+        page = store.changes(order[place].position, 2)
+        assert list(page) == list(order[place + 1 : place + 3]), "changes is read in pages"
+    assert store.last_position() == order[-1].position, "last_position is that of the newest"
+    do(store, PutPosition("consumer/b", 1), PutPosition("consumer/a", 2))
+    assert list(store.positions("consumer/")) == [("consumer/a", 2), ("consumer/b", 1)], (
+        "positions lists those whose names begin so"
+    )
+    do(store, DropPosition("consumer/a"), DropPosition("nobody"))
+    assert list(store.positions("consumer/")) == [("consumer/b", 1)], "one is dropped"
 
 
 # --- closing

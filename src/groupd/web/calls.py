@@ -27,7 +27,7 @@ from groupd.server.methods import Call, understand
 from groupd.server.rates import Bucket
 from groupd.web.callers import SYSTEM, identity_of
 from groupd.web.keys import KeyRing, ServiceKey
-from groupd.web.members import MEMBERS_MAX, MEMBERS_METHOD, add_members
+from groupd.web.own import OWN
 from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
@@ -94,20 +94,14 @@ class HostApi:
     async def _serve(self, key: ServiceKey, method: str, body: bytes) -> Mapping[str, Any]:
         params = _params_of(body)
         whose = params.pop("as", None)
-        if method == MEMBERS_METHOD:
-            _permit(key, "write", method)
-            _permit(key, "system", method)
-            many = params.get("members")
-            self._charge(key, min(len(many), MEMBERS_MAX) if isinstance(many, list) else 1)
-            log.info(
-                "host_call",
-                key=key.name,
-                as_=SYSTEM,
-                tenant=key.tenant,
-                method=method,
-                group=params.get("group"),
-            )
-            return await add_members(self._hub, key.tenant, params)
+        own = OWN.get(method)
+        if own is not None:
+            for scope in own.scopes:
+                _permit(key, scope, method)
+            self._charge(key, own.cost(params))
+            if "write" in own.scopes:
+                self._note(key, SYSTEM, method, params.get("group"), None)
+            return await own.serve(self._hub, key.tenant, params)
         if method == Hello.method:
             raise Rejected("unknown_method", "there is no such method: a key says who asks")
         call = understand(rpc.Request(0, method, params), operator=False)
@@ -126,16 +120,8 @@ class HostApi:
             caller = await identity_of(self._hub, key.tenant, whose)
         answer = await self._ask(caller, call)
         if not is_query:
-            # Who did what, on whose behalf.
-            log.info(
-                "host_call",
-                key=key.name,
-                as_=caller.user or SYSTEM,
-                tenant=key.tenant,
-                method=method,
-                group=call.group or answer.get("group"),
-                seq=answer.get("seq"),
-            )
+            group = call.group or answer.get("group")
+            self._note(key, caller.user or SYSTEM, method, group, answer.get("seq"))
         return answer
 
     async def _ask(self, caller: Identity, call: Call) -> Mapping[str, Any]:
@@ -145,6 +131,19 @@ class HostApi:
             return result.decode() if isinstance(result, Encoded) else result
         assert isinstance(request, Command | LiveQuery)
         return await self._hub.ask(caller, request, group=group, request_id=call.request_id)
+
+    @staticmethod
+    def _note(key: ServiceKey, as_: str, method: str, group: Any, seq: Any) -> None:
+        """Log who did what, on whose behalf."""
+        log.info(
+            "host_call",
+            key=key.name,
+            as_=as_,
+            tenant=key.tenant,
+            method=method,
+            group=group,
+            seq=seq,
+        )
 
     def _charge(self, key: ServiceKey, cost: int) -> None:
         if not self._has_rate_limits:

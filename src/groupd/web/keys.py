@@ -25,6 +25,7 @@ SCOPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "read": "ask, as any user of the tenant",
         "write": "change, as any user of the tenant",
+        "feed": "read all that happens in the tenant",
         "system": "change groups of the tenant as nobody in particular, with an owner's rights",
     }
 )

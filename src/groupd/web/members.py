@@ -16,7 +16,6 @@ from groupd.errors import LogUnavailable, Rejected
 from groupd.server.methods import ID_LENGTH
 from groupd.web.callers import identity_of
 
-MEMBERS_METHOD: Final = "add_members"
 MEMBERS_MAX: Final = 500
 """In one call."""
 AT_ONCE: Final = 16
@@ -25,7 +24,7 @@ _PARAMS: Final = ("group", "members", "id")
 
 
 async def add_members(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Add users to a group on the word of the host, each with the profile that is given.
+    """Add many users to a group on the word of the host, each with the profile that is given.
 
     ``members`` are user ids or maps as in ``as``. Gives, in their order, what became of each: a
     ``status``, or the ``error`` that was theirs alone; the group's limits and everybody's own hold.

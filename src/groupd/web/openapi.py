@@ -16,7 +16,7 @@ from groupd.domain.catalog import REQUESTS
 from groupd.testing.schema import schema
 from groupd.version import VERSION
 from groupd.web.callers import PROFILE, SYSTEM
-from groupd.web.members import MEMBERS_MAX, MEMBERS_METHOD
+from groupd.web.own import OWN, OwnCall
 
 INT_MAX: Final = 2**53 - 1
 _LEFT_OUT: Final = ("hello",)
@@ -58,7 +58,7 @@ def as_plain() -> dict[str, Any]:
         for name, method in published["methods"].items()
         if not method["operator"] and name not in _LEFT_OUT
     }
-    paths[f"/v1/{MEMBERS_METHOD}"] = {"post": _members_operation()}
+    paths |= {f"/v1/{name}": {"post": _own_operation(name, call)} for name, call in OWN.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -171,26 +171,21 @@ def _operation(name: str, method: Mapping[str, Any], types: _Types) -> dict[str,
     return _post(name, f"{method['does']}{by_system}", body, types.object(method["result"]))
 
 
-def _members_operation() -> dict[str, Any]:
-    user = {"anyOf": [_BASIC["user"], _ref("As")]}
+def _own_operation(name: str, call: OwnCall) -> dict[str, Any]:
     body = {
         "type": "object",
         "properties": {
-            "group": dict(_BASIC["group"]),
-            "members": {"type": "array", "items": user, "minItems": 1, "maxItems": MEMBERS_MAX},
-            "id": dict(_BASIC["id"]),
+            key: dict(spec) if key in call.required else {"anyOf": [spec, {"type": "null"}]}
+            for key, spec in call.params.items()
         },
-        "required": ["group", "members"],
+        **({"required": list(call.required)} if call.required else {}),
     }
     result = {
         "type": "object",
-        "properties": {
-            "group": {"type": "string"},
-            "members": {"type": "array", "items": {"type": "object"}},
-        },
-        "required": ["group", "members"],
+        "properties": dict(call.result),
+        **({"required": list(call.always)} if call.always else {}),
     }
-    return _post(MEMBERS_METHOD, "Add many users to a group on the word of the host.", body, result)
+    return _post(name, call.does, body, result)
 
 
 def _post(

@@ -1,0 +1,238 @@
+"""The change feed: all that happens, in the store's order, for consumers outside.
+
+A consumer has a name and a durable position. It reads from there, does what it has to, and
+acknowledges; what it had not acknowledged comes again. So effects are at least once, and each
+change is told apart by its stream and seq. Nobody waits for a consumer: it reads the store.
+
+A cursor names the store, since a store that was restored from a backup has another order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+
+from groupd.config import Limits
+from groupd.domain.base import StreamKey
+from groupd.domain.fields import refuse
+from groupd.errors import Rejected
+from groupd.storage.log import Log
+from groupd.storage.port import DropPosition, Followed, PutPosition, Store
+from groupd.wire import codec
+
+FEED_WAIT_MS: Final = 20_000
+"""How long a call may wait for news at most."""
+BEGINNINGS: Final = ("oldest", "newest")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CURSOR: Final = re.compile(r"([0-9A-Za-z_-]{1,64})\.([0-9]{1,18})")
+
+
+@attrs.frozen
+class Change:
+    """One record of some stream. Its content is shown as to an admin, or to the account's user."""
+
+    stream: StreamKey
+    seq: int
+    kind: str
+    encoded: bytes = attrs.field(repr=False)
+    """The event, as clients see it."""
+
+    def event(self) -> dict[str, Any]:
+        """Give the event as a map."""
+        event: dict[str, Any] = codec.unpack(self.encoded)
+        return event
+
+
+@attrs.frozen
+class Changes:
+    """A page of the feed, in order. ``cursor`` acknowledges it; None where nothing is new."""
+
+    changes: Sequence[Change]
+    cursor: str | None
+    more: bool
+
+
+@attrs.frozen
+class Consumer:
+    """How far a consumer has come. ``lag`` counts records of the store behind its position."""
+
+    name: str
+    cursor: str
+    lag: int
+
+
+class Feed:
+    """Serves consumers of one store."""
+
+    def __init__(self, *, log: Log, limits: Limits) -> None:
+        self._log = log
+        self._limits = limits
+        self._news = trio.Event()
+        self._waiting = 0
+
+    def rouse(self) -> None:
+        """Hear that records were appended. Called for each batch, so it is cheap."""
+        if self._waiting:
+            self._news.set()
+            self._news = trio.Event()
+
+    async def read(
+        self,
+        tenant: str,
+        consumer: str,
+        *,
+        limit: int | None = None,
+        wait_ms: int = 0,
+        begin: str = "oldest",
+    ) -> Changes:
+        """Give what comes after the consumer's position; waits where there is nothing yet.
+
+        A consumer that is new begins with the ``oldest`` record, or after the ``newest``; that is
+        durable before anything is given. Raises Rejected, LogUnavailable. Cancelled, nothing
+        has moved.
+        """
+        name = _position_name(tenant, consumer)
+        limit = min(limit or self._limits.feed_page, self._limits.feed_page)
+        after = await self._place(tenant, name, begin)
+        deadline = trio.current_time() + min(wait_ms, FEED_WAIT_MS) / 1_000
+        while True:
+            self._waiting += 1
+            news = self._news
+            try:
+                found, place, more = await self._scan(tenant, after, limit)
+                if found or more or trio.current_time() >= deadline:
+                    cursor = self._cursor(place) if place > after else None
+                    return Changes(found, cursor, more)
+                with trio.move_on_at(deadline):
+                    await news.wait()
+            finally:
+                self._waiting -= 1
+
+    async def ack(self, tenant: str, consumer: str, cursor: str) -> None:
+        """Move a consumer's position forward; durable at the end. A lower one changes nothing.
+
+        Raises Rejected, LogUnavailable.
+        """
+        name, position = _position_name(tenant, consumer), self._position_of(cursor)
+        known = dict(await self._log.read(lambda store: store.positions(name)))
+        if name not in known:
+            raise Rejected("not_found", f"there is no consumer {consumer!r}")
+        if position > await self._log.read(lambda store: store.last_position()):
+            raise refuse("cursor", "expected one that was given")
+        if position > known[name]:
+            await self._log.write(PutPosition(name, position))
+
+    async def forget(self, tenant: str, consumer: str) -> None:
+        """Let there be no such consumer any more. Repeating it is no error; raises Rejected."""
+        await self._log.write(DropPosition(_position_name(tenant, consumer)))
+
+    async def consumers(self, tenant: str) -> Sequence[Consumer]:
+        """List the consumers of a tenant by name."""
+
+        def read(store: Store) -> tuple[int, Sequence[tuple[str, int]]]:
+            return store.last_position(), _known(store, tenant)
+
+        last, known = await self._log.read(read)
+        return [Consumer(name, self._cursor(position), last - position) for name, position in known]
+
+    async def _place(self, tenant: str, name: str, begin: str) -> int:
+        known = dict(await self._log.read(lambda store: store.positions(name)))
+        if name in known:
+            return known[name]
+        others = len(await self._log.read(partial(_known, tenant=tenant)))
+        most = self._limits.feed_consumers_max
+        if others >= most:
+            raise Rejected(
+                "quota_exceeded", "too many consumers", quota="consumers", limit=most, used=others
+            )
+        last = await self._log.read(lambda store: store.last_position())
+        place = last if begin == "newest" else 0
+        await self._log.write(PutPosition(name, place))
+        return place
+
+    async def _scan(self, tenant: str, after: int, limit: int) -> tuple[list[Change], int, bool]:
+        """Give changes of a tenant, how far was looked, and whether there may be more."""
+        found: list[Change] = []
+        left = self._limits.page_max_bytes
+        for _ in range(self._limits.feed_scan_pages):
+            page = await self._log.read(partial(_page, after=after, limit=limit))
+            for item in page:
+                if item.stream.tenant == tenant:
+                    change = _change(item)
+                    left -= len(change.encoded)
+                    if found and left < 0:
+                        return found, after, True
+                    found.append(change)
+                after = item.position
+                if len(found) == limit:
+                    return found, after, True
+            if len(page) < limit:
+                return found, after, False
+        return found, after, True
+
+    def _cursor(self, position: int) -> str:
+        return f"{self._log.id}.{position}"
+
+    def _position_of(self, cursor: Any) -> int:
+        match = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
+        if match is None:
+            raise refuse("cursor", "expected one that was given")
+        if match[1] != self._log.id:
+            message = "the store was restored since; read again from where its consumer is"
+            raise Rejected("conflict", message, reason="state")
+        return int(match[2])
+
+
+class Reading:
+    """One consumer's changes, one by one. Made by ``Hub.changes``; for one task at a time."""
+
+    def __init__(self, feed: Feed, tenant: str, consumer: str) -> None:
+        self._feed = feed
+        self._tenant = tenant
+        self._consumer = consumer
+        self._left: list[Change] = []
+        self._cursor: str | None = None
+
+    def __aiter__(self) -> Reading:
+        return self
+
+    async def __anext__(self) -> Change:
+        """Give the next change; waits for it. Cancelled, nothing is lost."""
+        while not self._left:
+            if self._cursor is not None:
+                await self._feed.ack(self._tenant, self._consumer, self._cursor)
+                self._cursor = None
+            page = await self._feed.read(self._tenant, self._consumer, wait_ms=FEED_WAIT_MS)
+            self._left, self._cursor = list(reversed(page.changes)), page.cursor
+        return self._left.pop()
+
+
+def _prefix(tenant: str) -> str:
+    return f"consumer/{tenant}/"
+
+
+def _position_name(tenant: str, consumer: Any) -> str:
+    if not isinstance(consumer, str) or not _NAME.fullmatch(consumer):
+        raise refuse("consumer", "expected 1 to 64 of A-Z, a-z, 0-9, dot, dash and underscore")
+    return _prefix(tenant) + consumer
+
+
+def _known(store: Store, tenant: str) -> Sequence[tuple[str, int]]:
+    """List a tenant's consumers. A tenant may have a slash in its name, a consumer has none."""
+    prefix = _prefix(tenant)
+    named = [(name.removeprefix(prefix), place) for name, place in store.positions(prefix)]
+    return [(name, place) for name, place in named if "/" not in name]
+
+
+def _page(store: Store, *, after: int, limit: int) -> Sequence[Followed]:
+    return store.changes(after, limit)
+
+
+def _change(item: Followed) -> Change:
+    record = item.record
+    return Change(item.stream, record.seq, record.kind, codec.event_map(record))

@@ -1,0 +1,104 @@
+"""Calls that only backends have, beside the protocol's methods: one row each.
+
+What their parameters and answers are, for the OpenAPI document, stands here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from groupd.engine.feed import BEGINNINGS, FEED_WAIT_MS
+from groupd.engine.hub import Hub
+from groupd.web import feed
+from groupd.web.members import MEMBERS_MAX, add_members
+
+Serve: TypeAlias = Callable[[Hub, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+Schema: TypeAlias = Mapping[str, Any]
+
+USER: Final[Schema] = {"$ref": "#/components/schemas/As"}
+_STRING: Final[Schema] = {"type": "string"}
+_CONSUMER: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+
+
+@attrs.frozen
+class OwnCall:
+    """One call: who serves it, which scopes it takes, what it costs, how it looks."""
+
+    serve: Serve
+    scopes: tuple[str, ...]
+    params: Mapping[str, Schema]
+    required: tuple[str, ...]
+    result: Mapping[str, Schema]
+    always: tuple[str, ...] = ()
+    """Fields of the result that are always there."""
+    counted: str = ""
+    """The parameter each of whose items costs a unit."""
+
+    def cost(self, params: Mapping[str, Any]) -> int:
+        """Give the cost units of a call."""
+        many = params.get(self.counted) if self.counted else None
+        return min(len(many), MEMBERS_MAX) if isinstance(many, list) else 1
+
+    @property
+    def does(self) -> str:
+        """Say what it does, in a line."""
+        return (self.serve.__doc__ or "").strip().partition("\n")[0]
+
+
+OWN: Final[Mapping[str, OwnCall]] = MappingProxyType(
+    {
+        "add_members": OwnCall(
+            add_members,
+            ("write", "system"),
+            {
+                "group": {"type": "string", "maxLength": 128},
+                "members": {"type": "array", "items": USER, "minItems": 1, "maxItems": MEMBERS_MAX},
+                "id": {"type": "string", "format": "uuid"},
+            },
+            ("group", "members"),
+            {"group": _STRING, "members": {"type": "array", "items": {"type": "object"}}},
+            ("group", "members"),
+            counted="members",
+        ),
+        "changes": OwnCall(
+            feed.changes,
+            ("feed",),
+            {
+                "consumer": _CONSUMER,
+                "limit": {"type": "integer", "minimum": 1},
+                "wait_ms": {"type": "integer", "minimum": 0, "maximum": FEED_WAIT_MS},
+                "begin": {"type": "string", "enum": list(BEGINNINGS)},
+            },
+            ("consumer",),
+            {
+                "changes": {"type": "array", "items": {"type": "object"}},
+                "cursor": _STRING,
+                "more": {"type": "boolean"},
+            },
+            ("changes", "more"),
+        ),
+        "ack": OwnCall(
+            feed.ack,
+            ("feed",),
+            {"consumer": _CONSUMER, "cursor": _STRING},
+            ("consumer", "cursor"),
+            {},
+        ),
+        "consumers": OwnCall(
+            feed.consumers,
+            ("feed",),
+            {},
+            (),
+            {"consumers": {"type": "array", "items": {"type": "object"}}},
+            ("consumers",),
+        ),
+        "forget_consumer": OwnCall(
+            feed.forget_consumer, ("feed",), {"consumer": _CONSUMER}, ("consumer",), {}
+        ),
+    }
+)
+"""Name -> call."""
