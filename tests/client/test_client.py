@@ -725,3 +725,24 @@ async def test_what_the_token_callable_raises_ends_the_client(
             pass
     assert isinstance(caught.value.__cause__, AuthError)
     assert server.dials == []
+
+
+async def test_a_bug_in_the_reader_is_not_taken_for_a_lost_connection(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    def bug(method: str, params: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    async def meet_it() -> None:
+        async with server.connect() as client:
+            connection = client._uplink._connection
+            assert connection is not None
+            connection._on_notification = bug
+            server.visit.push("event")
+            await client.until_disconnected()
+            await trio.sleep(60)
+
+    # Whether the error or the end of the connection was seen first was a matter of chance.
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError):
+            await meet_it()

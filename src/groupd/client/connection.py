@@ -85,7 +85,10 @@ class Connection:
                     nursery.cancel_scope.cancel()
         finally:
             self.close()
-            await self._link.aclose()
+            # Whoever sees that it is closed may cancel this, which would cover up an error of ours.
+            # It takes no time.
+            with trio.CancelScope(shield=True):
+                await self._link.aclose()
 
     def close(self, why: str | None = None) -> None:
         """End the conversation now; ``run`` closes the link."""
