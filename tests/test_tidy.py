@@ -30,6 +30,7 @@ _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "version": (),
+    "system": (),
     "config": ("errors",),
     "config_file": _BASE,
     "telemetry": ("errors",),
@@ -49,7 +50,10 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
         "engine.nursery",
         "engine.ports",
         "engine.results",
+        "server.certificates",
         "server.link",
+        "server.tls",
+        "system",
     ),
     "testing": _EVERYTHING,
     "data_files": (*_RULES, "web.keys"),
@@ -73,7 +77,10 @@ SOURCES_OF_CHANCE: Final = (
 )  # fmt: skip
 """What makes two runs differ. Only the edges of the program touch it, so that a simulation can
 stand in for each of them."""
-EDGES: Final = ("storage", "server.link", "system", "app", "data_files", "testing.simulation")
+EDGES: Final = (
+    *("storage", "server.link", "system", "app", "data_files", "client.thread"),
+    "testing.simulation",
+)
 """A simulation draws everything from a seed, with generators of its own."""
 
 ONLY_HOME: Final = {

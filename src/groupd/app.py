@@ -1,7 +1,8 @@
 """The composition root: real clock, randomness, files, sockets and signals, put together.
 
-Placement rules: whatever reaches for the world outside the process stands here, in ``storage/`` or
-in ``server/link.py``, and nowhere else. What can be decided without the world stands elsewhere.
+Placement rules: whatever reaches for the world outside the process stands here, in ``system.py``,
+``storage/``, ``server/link.py`` or ``client/thread.py``, and nowhere else. What can be decided
+without the world stands elsewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
-from groupd.server.certificates import client_context, server_context
+from groupd.server.certificates import server_context
 from groupd.server.descriptors import within_descriptors
 from groupd.server.http import HttpLimits, HttpServer
 from groupd.server.link import (
@@ -52,7 +53,7 @@ from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
-from groupd.system import SystemClock, SystemRandomness, system_ports
+from groupd.system import SystemClock, system_ports
 from groupd.web import openapi
 from groupd.web.calls import HostApi
 from groupd.web.keys import KeyRing
@@ -142,14 +143,10 @@ async def connect(
     These take a moment to read and some memory: many clients in one program had better share a
     context. A server that is not trusted ends the client with a ConfigError.
     """
-    if tls is None and is_tls(url):
-        tls = client_context()
-    dial = partial(connect_link, tls=tls)
-    ports = client.Ports(clock=SystemClock(), randomness=SystemRandomness(), dial=dial)
     async with client.connect(
         url,
         token=token,
-        ports=ports,
+        ports=client.system_ports(url, tls),
         events=events,
         reconnect=reconnect,
         name=name,

@@ -1,4 +1,8 @@
-"""The SDK: a client in Python for a server that runs elsewhere."""
+"""The SDK: a client in Python for a server that runs elsewhere.
+
+``connect`` is for programs on trio. For others import ``groupd.client.blocking`` or
+``groupd.client.aio``.
+"""
 
 from groupd.client.backoff import Backoff
 from groupd.client.client import CLIENT_NAME, Client, connect
@@ -12,6 +16,7 @@ from groupd.client.events import (
 )
 from groupd.client.limits import ClientLimits
 from groupd.client.ports import Ports
+from groupd.client.system import system_ports
 from groupd.client.tokens import Token
 
 __all__ = [
@@ -28,4 +33,5 @@ __all__ = [
     "StoreChanged",
     "Token",
     "connect",
+    "system_ports",
 ]

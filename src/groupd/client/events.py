@@ -164,6 +164,16 @@ class EventStream:
             GroupdError: what has ended the client.
 
         """
+        events = await self.some(1)
+        if not events:
+            raise StopAsyncIteration
+        return events[0]
+
+    async def some(self, count_max: int) -> list[ClientEvent]:
+        """Wait for the next one and give it with what follows it already; none at the end.
+
+        Raises what ``__anext__`` does. Cancelled, it loses nothing.
+        """
         if self._reading:
             raise trio.BusyResourceError("another task is reading this stream")
         self._reading = True
@@ -174,13 +184,14 @@ class EventStream:
                     # A copy, since each stream and call raises it.
                     raise copy.copy(self._error) from self._error
                 if self._ended:
-                    raise StopAsyncIteration
+                    return []
                 behind = self._cursors.behind(CONTENT.sync_groups_max)
                 if behind:
                     await self._fetch(behind)
                 else:
                     await self._news.park()
-            return self._buffer.popleft()
+            count = min(count_max, len(self._buffer))
+            return [self._buffer.popleft() for _ in range(count)]
         finally:
             self._reading = False
 
