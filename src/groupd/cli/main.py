@@ -24,6 +24,7 @@ from rich.markup import escape
 from groupd import app as composition
 from groupd.cli import backup as backups
 from groupd.cli import configuration, operate
+from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.chat import chat_on
@@ -392,6 +393,36 @@ def mend(
     settings = config_of(config, data=data)
     stream = StreamKey(ACCOUNT if account else GROUP, tenant, group)
     _run(lambda: operate.mend(settings, stream, copy))
+
+
+@app.command
+def conformance(
+    *,
+    scenario: Annotated[
+        list[str] | None,
+        Parameter(negative=(), help="Play this one only. Repeatable. [all]"),
+    ] = None,
+    timeout: Annotated[
+        int,
+        Parameter(
+            converter=_duration_ms,
+            show_default=False,
+            help="How long to wait for the client. [60s]",
+        ),
+    ] = 60_000,
+    listen: Annotated[
+        str, Parameter(help="Where the client connects to; a free port by default.")
+    ] = conformance_.ANYWHERE,
+) -> None:
+    """Play a client's hard moments to it, and say what it does wrong; exit with 1 if anything.
+
+    For who writes a client in any language. docs/guide/client-authors.md says what the client has
+    to do: it connects, posts `ready`, and posts `heard SEQ` for each message.
+    """
+    console = Console(emoji=False)
+    _run(
+        lambda: conformance_.run(scenario or [], timeout_ms=timeout, console=console, listen=listen)
+    )
 
 
 def _run(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:
