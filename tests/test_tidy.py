@@ -30,7 +30,6 @@ _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "version": (),
-    "system": (),
     "config": ("errors",),
     "config_file": _BASE,
     "telemetry": ("errors",),

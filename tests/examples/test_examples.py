@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import subprocess
@@ -17,7 +18,7 @@ import trio
 
 import groupd
 from groupd.app import make_token
-from groupd.client import EventStream
+from groupd.client import EventStream, aio
 from groupd.domain.base import Identity
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -200,6 +201,48 @@ def test_the_shop_counts_likes_and_comments(
     assert "customers type: /join " in said
     assert said.count("0 likes, 0 comments") == 2
     assert "came by the poster: 1" in said
+
+
+def test_the_notice_is_said_once_a_day_in_each_group(server: Server) -> None:
+    async def groups() -> list[str]:
+        async with groupd.connect(server.url, token=server.token("baker")) as baker:
+            return [(await baker.create(name))["group"] for name in ("Bread", "Cake")]
+
+    async def said(group: str) -> list[str]:
+        async with groupd.connect(server.url, token=server.token("baker")) as baker:
+            events = (await baker.history(group))["events"]
+            return [event["text"] for event in events if event["kind"] == "posted"]
+
+    made = trio.run(groups)
+    arguments = ["--server", server.url, "--token", server.token("baker"), "Closed on Monday"]
+    # Twice, as when the first run was killed and nobody knows how far it had come.
+    first, second = run("notice.py", *arguments), run("notice.py", *arguments)
+    assert first == second
+    for group in made:
+        assert group in first
+        assert trio.run(said, group) == ["Closed on Monday"]
+
+
+def test_the_digest_counts_what_is_said(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = load("digest")
+
+    async def main() -> str:
+        async with aio.connect(server.url, token=server.token("reader")) as reader:
+            group = (await reader.create("News"))["group"]
+            task = asyncio.create_task(
+                digest.main(server.url, server.token("reader"), every_s=0.5, digests=1)
+            )
+            said = ""
+            while "is listening" not in said:
+                await asyncio.sleep(0.01)
+                said += capsys.readouterr().out
+            for text in ("one", "two", "three"):
+                await reader.post(group, text)
+            await task
+            return group
+
+    group = asyncio.run(main())
+    assert f"reader in {group}: 3" in capsys.readouterr().out
 
 
 def test_a_replay_of_real_conversations_reaches_everybody_exactly(server: Server) -> None:
