@@ -28,12 +28,13 @@ from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.chat import chat_on
+from groupd.cli.failing import errors_as_lines
 from groupd.cli.given import ConfigFile, Data, config_of
 from groupd.cli.keys import key_app
 from groupd.config import Config, is_tls
 from groupd.data_files import SECRET_FILE
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
-from groupd.errors import ConfigError, GroupdError, LogBroken
+from groupd.errors import ConfigError
 from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
@@ -432,30 +433,5 @@ def _run(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:
 
 def main() -> None:
     """Run the command line; expected errors are one line and exit with 1."""
-    try:
+    with errors_as_lines():
         app()
-    except GroupdError as error:
-        _fail(error)
-    except BaseExceptionGroup as group:
-        expected, rest = group.split(GroupdError)
-        if rest is not None or expected is None:
-            raise
-        for leaf in _leaves(expected):
-            _fail(leaf)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
-
-
-def _fail(error: BaseException) -> None:
-    # Of what was being written nobody knows; all that was answered is there.
-    advice = "; see to the disk, then start again and run `groupd check`"
-    text = f"{error}{advice if isinstance(error, LogBroken) else ''}"
-    Console(stderr=True, emoji=False).print(f"[bold red]groupd:[/] {escape(text)}", soft_wrap=True)
-    sys.exit(1)
