@@ -20,7 +20,7 @@ from groupd.storage.backup import Backup, back_up
 from groupd.storage.copy_port import Copy
 from groupd.storage.log import InlineLog, Log
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import Store, Write
+from groupd.storage.port import FORMAT, Store, Write
 from groupd.storage.sqlite_copy import SqliteCopy
 from groupd.testing.schema import problems as problems_in
 from tests.operate.rig import contents, live_a_little, names
@@ -96,7 +96,7 @@ async def test_it_has_the_keys_of_links_and_not_the_secret(tmp_path: Path) -> No
     assert {path.stat().st_mode & 0o777 for path in made.iterdir()} == {0o600}
     assert made.stat().st_mode & 0o777 == 0o700
     note = json.loads((made / "backup.json").read_text())
-    assert note == {"format": 2, "groupd": "1", "store": note["store"], "time_ms": 5}
+    assert note == {"format": FORMAT, "groupd": "1", "store": note["store"], "time_ms": 5}
 
 
 async def test_whoever_serves_from_a_backup_has_a_store_of_another_id(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from groupd.domain.projection import (
     PutMember,
     PutProfile,
     PutRequest,
+    PutRevocation,
     React,
     Recall,
     Reply,
@@ -172,6 +173,7 @@ account_changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(DropChat, st.sampled_from(("hall", "yard"))),
     st.builds(PutBlock, users),
     st.builds(DropBlock, users),
+    st.builds(PutRevocation, st.integers(1, 9)),
 )
 
 draft_records = st.builds(

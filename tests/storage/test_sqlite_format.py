@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from groupd.domain.base import Record, StreamKey
-from groupd.domain.projection import Change, PutCard, PutProfile, React, Spoke
+from groupd.domain.projection import Change, PutCard, PutProfile, PutRevocation, React, Spoke
 from groupd.errors import LogUnavailable
 from groupd.storage.port import FORMAT, AdvanceCursor, PutPosition, PutSnapshot
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
@@ -241,3 +241,20 @@ def test_a_new_file_is_not_stale(tmp_path: Path) -> None:
         store = SqliteStore.open(tmp_path, new_id=lambda: "one")
         assert store.index_is_stale is False
         store.close()
+
+
+def test_a_file_of_format_2_keeps_its_index_and_can_hold_revocations(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"})]))
+    store.close()
+    with apsw.Connection(str(tmp_path / FILE_NAME)) as file:
+        file.execute("drop table revocations")
+        file.execute("update meta set format = 2")
+    file.close()
+    store = SqliteStore.open(tmp_path, new_id=lambda: "two")
+    assert (store.id, store.index_is_stale) == ("one", False)
+    assert store.group(TENANT, "hall") is not None
+    do(store, append(ANN, 1, changes=[PutRevocation(7)]))
+    assert store.revoked_before_ms(TENANT, "ann") == 7
+    store.close()
+    assert format_of(tmp_path) == FORMAT

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from groupd.domain.base import GROUP, Record, StreamKey
-from groupd.domain.projection import Change, PutBlock, PutCard, PutChat, PutProfile, Spoke
+from groupd.domain.projection import (
+    Change,
+    PutBlock,
+    PutCard,
+    PutChat,
+    PutProfile,
+    PutRevocation,
+    Spoke,
+)
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Append, AppendAll, Problem, Store
 from groupd.storage.sqlite import SqliteStore
@@ -245,7 +253,12 @@ def test_a_row_of_an_account_or_of_the_search_is_found_with_whose_it_is(tmp_path
     store = SqliteStore.open(tmp_path, new_id=lambda: "one")
     place = {"lat": 1.0, "lon": 2.0}
     made: dict[StreamKey, list[Change]] = {
-        ANN: [PutProfile("Ann", "", "", "", None), PutBlock("bo"), PutChat("hall", {})],
+        ANN: [
+            PutProfile("Ann", "", "", "", None),
+            PutBlock("bo"),
+            PutChat("hall", {}),
+            PutRevocation(7),
+        ],
         HALL: [PutCard({"name": "Hall", "discoverable": True, "location": place})],
     }
     for stream, changes in made.items():
@@ -255,6 +268,7 @@ def test_a_row_of_an_account_or_of_the_search_is_found_with_whose_it_is(tmp_path
         ("update profiles set name = 'x'", ANN, "profile"),
         ("update blocks set other = 'x'", ANN, "block"),
         ("update chats set pinned_ms = 1", ANN, "chat"),
+        ("update revocations set before_ms = 1", ANN, "revocation"),
         ("update words set terms = '000001t'", HALL, "word"),
         ("update places set lat_max = 50, lat_min = 50", HALL, "place"),
     ):

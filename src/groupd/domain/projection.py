@@ -185,6 +185,13 @@ class DropBlock:
     user: str
 
 
+@attrs.frozen
+class PutRevocation:
+    """The user's tokens from before this time are refused; an earlier one changes nothing."""
+
+    before_ms: int
+
+
 Change: TypeAlias = (
     PutMember
     | SetMember
@@ -204,6 +211,7 @@ Change: TypeAlias = (
     | DropChat
     | PutBlock
     | DropBlock
+    | PutRevocation
 )
 
 

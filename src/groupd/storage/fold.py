@@ -26,6 +26,7 @@ from groupd.domain.projection import (
     PutMember,
     PutProfile,
     PutRequest,
+    PutRevocation,
     React,
     Recall,
     Reply,
@@ -121,6 +122,7 @@ class AccountFold:
     """Group -> fields that have a value from now on."""
     blocks: dict[str, bool] = attrs.field(factory=dict)
     """User -> whether they are blocked."""
+    revoked_before_ms: int = 0
 
     def add(self, changes: Iterable[Change]) -> None:
         """Take in more changes, in their order."""
@@ -136,3 +138,5 @@ class AccountFold:
                     self.chats.pop(change.group, None)
                 case PutBlock() | DropBlock():
                     self.blocks[change.user] = type(change) is PutBlock
+                case PutRevocation():
+                    self.revoked_before_ms = max(self.revoked_before_ms, change.before_ms)

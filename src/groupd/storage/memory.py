@@ -344,6 +344,10 @@ class MemoryStore:
         """Give a user's profile, or None for one who was never seen."""
         return self._reads.profile(tenant, user)
 
+    def revoked_before_ms(self, tenant: str, user: str) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none."""
+        return self._reads.revoked_before_ms(tenant, user)
+
     def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
         """List the groups on a user's profile, by group."""
         return self._reads.shown(tenant, user)

@@ -26,6 +26,7 @@ from groupd.domain.projection import (
     PutMember,
     PutProfile,
     PutRequest,
+    PutRevocation,
     React,
     Recall,
     Reply,
@@ -105,6 +106,7 @@ class AccountIndex:
     profile: Profile | None = None
     chats: dict[str, Chat] = attrs.field(factory=dict)
     blocks: set[str] = attrs.field(factory=set)
+    revoked_before_ms: int = 0
 
     def apply(self, change: Change) -> None:
         """Make one change."""
@@ -120,6 +122,8 @@ class AccountIndex:
                 self.blocks.add(change.user)
             case DropBlock():
                 self.blocks.discard(change.user)
+            case PutRevocation():
+                self.revoked_before_ms = max(self.revoked_before_ms, change.before_ms)
 
 
 @attrs.define(eq=False)
@@ -268,6 +272,11 @@ def _profiles(account: AccountIndex) -> Iterator[Row]:
         yield attrs.astuple(account.profile)
 
 
+def _revocations(account: AccountIndex) -> Iterator[Row]:
+    if account.revoked_before_ms:
+        yield (account.revoked_before_ms,)
+
+
 _ROWS_OF_GROUPS: Final[Sequence[tuple[str, Callable[[GroupIndex], Iterable[Row]]]]] = (
     ("card", _cards),
     ("member", _members),
@@ -288,4 +297,5 @@ _ROWS_OF_ACCOUNTS: Final[Sequence[tuple[str, Callable[[AccountIndex], Iterable[R
         ),
     ),
     ("block", lambda account: ((user,) for user in sorted(account.blocks))),
+    ("revocation", _revocations),
 )

@@ -110,6 +110,10 @@ class MemoryReads:
         """Give a user's profile, or None for one who was never seen."""
         return self._account(tenant, user).profile
 
+    def revoked_before_ms(self, tenant: str, user: str) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none."""
+        return self._account(tenant, user).revoked_before_ms
+
     def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
         """List the groups on a user's profile, by group."""
         chats = self._account(tenant, user).chats

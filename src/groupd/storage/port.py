@@ -34,12 +34,12 @@ from groupd.domain.projection import (
 from groupd.errors import LogError
 from groupd.storage.copy_port import Copy
 
-FORMAT = 2
-"""The number of the stored format. A store of a higher one is refused; one of a lower one is
-opened with new, empty index tables, and ``index_is_stale`` until they have been rebuilt.
+FORMAT = 3
+"""The number of the stored format. A store of a higher one is refused; one of format 1 is opened
+with new, empty index tables, and ``index_is_stale`` until they have been rebuilt.
 
 1: memberships, cards, mentions. 2: profiles, preferences, blocks, requests, reactions, replies,
-edits, recalls, search by name and by place."""
+edits, recalls, search by name and by place. 3: revocations."""
 
 
 @attrs.frozen
@@ -356,6 +356,10 @@ class Store(Protocol):
         """Give a user's profile, or None for one who was never seen."""
         ...
 
+    def revoked_before_ms(self, tenant: str, user: str) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none."""
+        ...
+
     def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
         """List the groups on a user's profile, by group.
 
@@ -429,7 +433,7 @@ class Store(Protocol):
         Each row begins with the name of its kind and the tenant; all rows of a kind come sorted,
         the kinds in a fixed order: ``card``, ``member``, ``request``, ``mention``, ``spoke``,
         ``reply``, ``edit``, ``recall``, ``reaction``, ``profile``, ``chat``, ``block``,
-        ``word`` (what search by name finds), ``place``.
+        ``revocation``, ``word`` (what search by name finds), ``place``.
         """
         ...
 

@@ -42,7 +42,7 @@ from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
 from groupd.storage.sqlite_messages import SqliteMessages
 from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
-from groupd.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, TABLES
+from groupd.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, NEW_INDEX_BEFORE, TABLES
 from groupd.storage.sqlite_search import SqliteSearch
 from groupd.storage.sqlite_writer import SqliteWriter
 
@@ -158,8 +158,10 @@ class SqliteStore:
     def _migrate(self, number: int) -> None:
         for before in range(number, FORMAT):
             self._file.execute(MIGRATIONS[before])
-        self._index.clear()
-        self._file.execute("update meta set format = ?, index_is_stale = 1", (FORMAT,))
+        if number < NEW_INDEX_BEFORE:
+            self._index.clear()
+            self._file.execute("update meta set index_is_stale = 1")
+        self._file.execute("update meta set format = ?", (FORMAT,))
 
     def _one(self, sql: str, bindings: Sequence[Any] = ()) -> Row:
         row = self._file.row(sql, bindings)
@@ -345,6 +347,10 @@ class SqliteStore:
     def profile(self, tenant: str, user: str) -> Profile | None:
         """Give a user's profile, or None for one who was never seen."""
         return self._groups.profile(tenant, user)
+
+    def revoked_before_ms(self, tenant: str, user: str) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none."""
+        return self._groups.revoked_before_ms(tenant, user)
 
     def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
         """List the groups on a user's profile, by group."""

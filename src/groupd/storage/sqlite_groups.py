@@ -71,6 +71,7 @@ _SHARED_NAME: Final = """
 
 _PROFILE: Final = """
     select name, picture, plan, gender, birth_year from profiles where tenant = ? and user = ?"""
+_REVOKED: Final = "select before_ms from revocations where tenant = ? and user = ?"
 _SHOWN: Final = f"""
     select {GROUP_CARD}
     from chats h
@@ -139,6 +140,11 @@ class SqliteGroups:
         """Give a user's profile, or None for one who was never seen."""
         row = self._file.row(_PROFILE, (tenant, user))
         return Profile(*row) if row is not None else None
+
+    def revoked_before_ms(self, tenant: str, user: str) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none."""
+        row = self._file.row(_REVOKED, (tenant, user))
+        return int(row[0]) if row is not None else 0
 
     def shown(self, tenant: str, user: str) -> Sequence[GroupCard]:
         """List the groups on a user's profile, by group."""

@@ -99,6 +99,10 @@ _DROP_CHAT: Final = "delete from chats where tenant = ? and user = ? and key = ?
 _PUT_BLOCK: Final = "insert or ignore into blocks (tenant, user, other) values (?, ?, ?)"
 _DROP_BLOCK: Final = "delete from blocks where tenant = ? and user = ? and other = ?"
 
+_PUT_REVOCATION: Final = """
+    insert into revocations (tenant, user, before_ms) values (?, ?, ?)
+    on conflict (tenant, user) do update set before_ms = max(before_ms, excluded.before_ms)"""
+
 
 def _dump(kind: str, table: str, columns: str, order: str) -> str:
     return f"""
@@ -130,6 +134,7 @@ _DUMPS: Final = (
     select 'chat', tenant, user, key, pinned_ms, do_not_disturb, marked_unread, shown
     from chats order by tenant, user, key""",
     "select 'block', tenant, user, other from blocks order by tenant, user, other",
+    "select 'revocation', tenant, user, before_ms from revocations order by tenant, user",
 )
 
 
@@ -260,6 +265,8 @@ class SqliteIndex:
             self._file.execute(_PUT_CHAT, (tenant, user, key, *attrs.astuple(chat)))
         for other, blocked in fold.blocks.items():
             self._file.execute(_PUT_BLOCK if blocked else _DROP_BLOCK, (tenant, user, other))
+        if fold.revoked_before_ms:
+            self._file.execute(_PUT_REVOCATION, (tenant, user, fold.revoked_before_ms))
 
     # --- claims
 

@@ -12,10 +12,22 @@ from typing import Final
 APPLICATION_ID: Final = 0x67727064
 """``grpd``, in the header of the file."""
 
+_REVOCATIONS: Final = """
+    create table revocations (
+        tenant text not null,
+        user text not null,
+        before_ms integer not null,
+        primary key (tenant, user)
+    ) without rowid"""
+
 MIGRATIONS: Final = {
     1: "alter table meta add column index_is_stale integer not null default 0",
+    2: _REVOCATIONS,
 }
 """What takes a file of each older format to the next one, beside a new index."""
+NEW_INDEX_BEFORE: Final = 2
+"""Files of older formats get a new index. Later ones have it whole: what was added to it since
+comes of events that they cannot have."""
 
 TABLES: Final = (
     """
@@ -228,6 +240,7 @@ INDEX_TABLES: Final = (
         other text not null,
         primary key (tenant, user, other)
     ) without rowid""",
+    _REVOCATIONS,
     # --- the search: only groups that can be found are in ``words`` and ``places``
     """
     create table tenants (
@@ -246,5 +259,6 @@ INDEX_TABLES: Final = (
 )
 INDEX_NAMES: Final = (
     *("cards", "members", "requests", "spoke", "mentions", "replies", "edits", "recalls"),
-    *("reactions", "tallies", "profiles", "chats", "blocks", "tenants", "words", "places"),
+    *("reactions", "tallies", "profiles", "chats", "blocks", "revocations"),
+    *("tenants", "words", "places"),
 )

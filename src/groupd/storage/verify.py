@@ -20,7 +20,7 @@ from groupd.wire.codec import GENESIS, continues, decode_entries, has_its_body
 SLICE: Final = 1_000
 """Records that are checked in one go."""
 
-_OF_ACCOUNTS: Final = ("profile", "chat", "block")
+_OF_ACCOUNTS: Final = ("profile", "chat", "block", "revocation")
 """Rows of the index whose key is a user."""
 
 

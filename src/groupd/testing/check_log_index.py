@@ -18,6 +18,7 @@ from groupd.domain.projection import (
     PutChat,
     PutProfile,
     PutRequest,
+    PutRevocation,
     React,
     Recall,
     Reply,
@@ -45,7 +46,7 @@ from groupd.testing.log_samples import (
 
 ROW_KINDS: Final = (
     *("card", "member", "request", "mention", "spoke", "reply", "edit", "recall", "reaction"),
-    *("profile", "chat", "block", "word", "place"),
+    *("profile", "chat", "block", "revocation", "word", "place"),
 )
 
 
@@ -174,7 +175,7 @@ def _check_rebuilding(store: Store) -> None:
         (HALL, 6): [Reply(2, 6), React(2, "ann", "+", 6), React(4, "bo", "+", 6)],
         (HALL, 7): [Edit(2, 7), Recall(4, 7)],
         (ANN, 1): [PutProfile("Ann", "face", "ordinary", "female", 1990)],
-        (ANN, 2): [PutChat("hall", {"shown": True}), PutBlock("bo")],
+        (ANN, 2): [PutChat("hall", {"shown": True}), PutBlock("bo"), PutRevocation(7)],
     }
     assert list(store.dump_index()) == [], "an index begins empty"
     assert store.index_is_stale is False, "and is not stale"

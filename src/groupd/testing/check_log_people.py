@@ -21,6 +21,7 @@ from groupd.domain.projection import (
     PutChat,
     PutProfile,
     PutRequest,
+    PutRevocation,
     SetMember,
 )
 from groupd.storage.port import AdvanceCursor, Store
@@ -197,6 +198,18 @@ def _check_blocks(store: Store) -> None:
     assert list(store.blockers(TENANT, "ann", "bo")) == ["bo"], "and not the other's"
 
 
+def _check_revocations(store: Store) -> None:
+    assert store.revoked_before_ms(TENANT, "ann") == 0, "nothing is revoked at first"
+    do(store, append(ANN, 1, changes=[PutRevocation(5), PutRevocation(9), PutRevocation(7)]))
+    assert store.revoked_before_ms(TENANT, "ann") == 9, "the latest time holds"
+    assert store.revoked_before_ms("another", "ann") == 0, "tenants are apart"
+    assert store.revoked_before_ms(TENANT, "bo") == 0, "and so are users"
+    do(store, append(ANN, 1, after=1, changes=[PutRevocation(8)]))
+    assert store.revoked_before_ms(TENANT, "ann") == 9, "an earlier one changes nothing"
+    do(store, append(ANN, 1, after=2, changes=[PutRevocation(10)]))
+    assert store.revoked_before_ms(TENANT, "ann") == 10, "a later one takes its place"
+
+
 def _check_holdings(store: Store) -> None:
     def holdings(tenant: str = TENANT) -> Holdings:
         found = store.holdings(tenant, "ann")
@@ -292,5 +305,6 @@ PEOPLE_CHECKS: Final[Sequence[Callable[[Store], None]]] = (
     _check_preferences,
     _check_shown_groups,
     _check_blocks,
+    _check_revocations,
     _check_holdings,
 )
