@@ -329,3 +329,50 @@ def test_what_cannot_be_listened_on_or_logged_is_named(
     file: Path, text: str, complaint: str
 ) -> None:
     assert wrong(file, text) == [f"groupd.toml: {complaint}"]
+
+
+ISSUERS = """
+[[auth.issuers]]
+issuer = "shop"
+tenant = "shop"
+jwks_url = "https://shop.example/keys"
+claims = { user = "uid" }
+
+[[auth.issuers]]
+issuer = "game"
+audience = "game-chat"
+public_keys = ["a.pem", "b.pem"]
+"""
+
+
+def test_issuers_are_read_from_a_file(file: Path) -> None:
+    file.write_text(ISSUERS)
+    shop, game = load_config(file, {}, {}).auth.issuers
+    assert (shop.issuer, shop.tenant, shop.claims) == ("shop", "shop", {"user": "uid"})
+    assert shop.jwks_url == "https://shop.example/keys"
+    assert (game.audience, game.tenant, game.public_keys) == ("game-chat", "", ("a.pem", "b.pem"))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[auth.issuers]]\nsecret = 'x'", "expected what its tokens say in iss"),
+        ("[[auth.issuers]]\nissuer = 'a'", "expected a secret, public_keys or jwks_url with it"),
+        ("[[auth.issuers]]\nissuer = 5", "expected str @ $.auth.issuers[0].issuer, got 5"),
+        ("[[auth.issuers]]\nissuer = 'a'\nkeys = 5", "no such setting"),
+        ("[auth]\nissuers = ['a']", "expected table @ $.auth.issuers"),
+        ("[auth]\njwks_url = 'http://shop.example/keys'", "expected https://HOST/PATH"),
+        ("[auth]\njwks_refresh_s = 0", "expected a number above 0"),
+        ("[auth]\njwks_keep_s = 5", "expected at least jwks_refresh_s"),
+    ],
+)
+def test_what_is_wrong_with_issuers_is_named(file: Path, text: str, complaint: str) -> None:
+    (said,) = wrong(file, text)
+    assert complaint in said
+
+
+def test_the_secret_of_an_issuer_is_never_repeated(file: Path) -> None:
+    (said,) = wrong(file, "[[auth.issuers]]\nissuer = 'a'\nsecret = 12345")
+    assert "12345" not in said
+    file.write_text("[[auth.issuers]]\nissuer = 'a'\nsecret = 'a secret that nobody sees'")
+    assert "nobody sees" not in repr(load_config(file, {}, {}))

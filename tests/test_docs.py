@@ -14,6 +14,7 @@ from groupd.config import (
     AuthConfig,
     Config,
     HostConfig,
+    IssuerConfig,
     Limits,
     MetricsConfig,
     Plan,
@@ -36,16 +37,23 @@ def _documented() -> dict[str, str]:
     """Give each setting that docs/configuration.md names in a table, with its default."""
     found: dict[str, str] = {}
     text = (ROOT / "docs" / "configuration.md").read_text()
-    # Some of its names are names elsewhere, too.
-    text = re.sub(
-        r"^## `\[(metrics|host)\]`.*?(?=^## )",
-        lambda match: re.sub(r"^\| `", f"| `{match[1]}.", match[0], flags=re.MULTILINE),
-        text,
-        flags=re.MULTILINE | re.DOTALL,
-    )
+    # Some of their names are names elsewhere, too.
+    for heading, prefix in (
+        (r"## `\[metrics\]`", "metrics."),
+        (r"## `\[host\]`", "host."),
+        (r"### `\[\[auth", "issuers."),
+    ):
+        text = re.sub(
+            rf"^{heading}.*?(?=^## )",
+            lambda match, prefix=prefix: re.sub(  # type: ignore[misc]
+                r"(?<=[|,]) `(?=[a-z_]+`[^|\n]*\|)", f" `{prefix}", match[0]
+            ),
+            text,
+            flags=re.MULTILINE | re.DOTALL,
+        )
     for names, default in re.findall(r"^\| (`[a-z`_., ]+`) \| ([^|]*) \|", text, re.MULTILINE):
         words = re.findall(r"`([a-z_.]+)`", names)
-        defaults = re.split(r", (?=\d)", default.strip()) if len(words) > 1 else [default.strip()]
+        defaults = re.split(r", (?=[\dn`])", default.strip()) if len(words) > 1 else [default]
         found |= dict(zip(words, defaults, strict=True))
     return found
 
@@ -60,8 +68,14 @@ def _settings() -> dict[str, Any]:
     }
     for values in (AuthConfig(), TlsConfig(), Plan(), Limits()):
         found |= attrs.asdict(values)
-    for table, own in (("metrics", MetricsConfig()), ("host", HostConfig())):
-        found |= {f"{table}.{name}": value for name, value in attrs.asdict(own).items()}
+    issuer = {field.name: field.default for field in attrs.fields(IssuerConfig)} | {"claims": {}}
+    own = {
+        "metrics": attrs.asdict(MetricsConfig()),
+        "host": attrs.asdict(HostConfig()),
+        "issuers": issuer,
+    }
+    for table, values in own.items():
+        found |= {f"{table}.{name}": value for name, value in values.items()}
     return found
 
 
@@ -71,7 +85,7 @@ def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
 
 @pytest.mark.parametrize("name", sorted(_settings()))
 def test_the_documented_default_is_the_default(name: str) -> None:
-    value, shown = _settings()[name], _documented()[name].strip("`")
+    value, shown = _settings()[name], _documented()[name].strip().strip("`")
     if value is None:
         assert shown == "none"
     elif isinstance(value, bool | str):
@@ -79,6 +93,9 @@ def test_the_documented_default_is_the_default(name: str) -> None:
         assert shown.strip('"') == expected
     elif isinstance(value, int):
         assert int(shown.replace(",", "")) == value
+    elif isinstance(value, dict):
+        assert shown == "{}"
+        assert not value
     else:
         assert shown == str(list(value)).replace("'", '"')
 

@@ -30,7 +30,9 @@ _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "version": (),
-    "config": ("errors",),
+    "config": ("errors", "config_auth", "config_checks"),
+    "config_auth": ("errors", "config_checks"),
+    "config_checks": ("errors",),
     "config_file": _BASE,
     "telemetry": ("errors",),
     "garbage": (),
@@ -87,6 +89,7 @@ ONLY_HOME: Final = {
     "joserfc": "auth",
     "cattrs": "config_file",
     "h11": "server.http",
+    "httpx": "auth.http_keys",
 }
 """Libraries that one part alone knows, so that they can be replaced there."""
 

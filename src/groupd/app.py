@@ -22,7 +22,8 @@ import structlog
 import trio
 
 from groupd import client, native
-from groupd.auth import TokenVerifier, issue_token
+from groupd.auth import KeyRings, TokenVerifier, issue_token
+from groupd.auth.http_keys import http_key_rings
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
 from groupd.data_files import SECRET_FILE, auth_secret, follow_service_keys, link_keys
@@ -34,7 +35,7 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
-from groupd.server.certificates import server_context
+from groupd.server.certificates import client_context, server_context
 from groupd.server.descriptors import within_descriptors
 from groupd.server.http import HttpLimits, HttpServer
 from groupd.server.link import (
@@ -56,7 +57,7 @@ from groupd.storage.sqlite import FILE_NAME, SqliteStore
 from groupd.system import SystemClock, system_ports
 from groupd.web import openapi
 from groupd.web.calls import HostApi
-from groupd.web.keys import KeyRing
+from groupd.web.keys import KeyRing as ServiceKeys
 
 log = structlog.get_logger()
 
@@ -227,22 +228,24 @@ def _tls_of(config: Config) -> ssl.SSLContext | None:
     return server_context(config.tls) if any(map(is_tls, config.listen)) else None
 
 
-def _verifier(config: Config, *, make_secret: bool) -> TokenVerifier:
-    """Give what checks tokens; reads the keys, or the secret where no others are named."""
-    secret = None if config.auth.public_keys else auth_secret(config, make=make_secret)
-    return TokenVerifier(
-        attrs.evolve(config.auth, secret=config.auth.secret or secret),
+def _trust(config: Config, *, make_secret: bool) -> tuple[TokenVerifier, KeyRings]:
+    """Give what checks tokens and what fetches its keys; reads what stands in files."""
+    needs_secret = not (config.auth.has_own_keys or config.auth.issuers)
+    secret = auth_secret(config, make=make_secret) if needs_secret else config.auth.secret
+    verifier = TokenVerifier(
+        attrs.evolve(config.auth, secret=secret),
         token_max_bytes=config.limits.frame_before_hello_max_bytes,
         default_plan=config.default_plan,
     )
+    return verifier, http_key_rings(verifier.published, config.auth, client_context)
 
 
 async def _load(config: Config) -> Credentials:
     """Read the files that a configuration names, while the server goes on."""
 
     def read() -> Credentials:
-        verifier = _verifier(config, make_secret=False)
-        return Credentials(verify=verifier.verify, tls=_tls_of(config))
+        verifier, rings = _trust(config, make_secret=False)
+        return Credentials(verify=verifier.verify, key_rings=rings, tls=_tls_of(config))
 
     return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
@@ -258,23 +261,32 @@ async def _serve_from(
 ) -> None:
     asked, config = config, within_descriptors(config)
     data = Path(config.data)
-    made_secret = config.auth.secret is None and not (data / SECRET_FILE).exists()
-    verifier = _verifier(config, make_secret=True)
+    needs_secret = not (config.auth.has_own_keys or config.auth.issuers)
+    made_secret = needs_secret and not (data / SECRET_FILE).exists()
+    verifier, rings = _trust(config, make_secret=True)
     async with (
         engine.open_hub(
             log=store, ports=system_ports(), links=link_keys(data), config=config
         ) as hub,
         open_hidden_nursery() as nursery,
     ):
-        server = Server(hub, config, verify=verifier.verify, nursery=nursery, tls=tls)
-        running = _listen(server, config, nursery, made_secret=made_secret)
+        server = Server(
+            hub,
+            config,
+            verify=verifier.verify,
+            renew_keys=rings.renew,
+            nursery=nursery,
+            tls=tls,
+        )
+        running = _listen(server, config, nursery, rings, made_secret=made_secret)
         nursery.start_soon(server.run)
+        nursery.start_soon(rings.run)
         if handle_signals:
             # Before anybody is told that it runs, and may end it.
             await nursery.start(_watch_signals, ending, nursery)
             if read_again is not None:
                 read = partial(trio.to_thread.run_sync, read_again, abandon_on_cancel=True)
-                reloader = Reloader(server, asked, read=read, load=_load)
+                reloader = Reloader(server, asked, rings, read=read, load=_load)
                 await nursery.start(_watch_reloads, reloader, nursery)
         announce(running)
         log.info(
@@ -296,6 +308,7 @@ def _listen(
     server: Server,
     config: Config,
     nursery: trio.Nursery,
+    rings: KeyRings,
     *,
     made_secret: bool,
 ) -> Running:
@@ -319,9 +332,9 @@ def _listen(
         nursery.start_soon(partial(server.listen, listeners, is_protected=has_tls))
         urls += (listener_url(listener, tls=has_tls) for listener in listeners)
     if metrics:
-        nursery.start_soon(_metrics_server(server, config).listen, metrics)
+        nursery.start_soon(_metrics_server(server, config, rings).listen, metrics)
     if host:
-        keys = KeyRing()
+        keys = ServiceKeys()
         nursery.start_soon(follow_service_keys, Path(config.data), keys)
         nursery.start_soon(_host_server(server, config, keys).listen, host)
     return Running(urls, config, made_secret, _http_url(metrics), _http_url(host))
@@ -338,11 +351,11 @@ def _http_url(listeners: Sequence[Listener]) -> str | None:
     return listener_url(listeners[0]).replace("tcp://", "http://", 1) if listeners else None
 
 
-def _metrics_server(server: Server, config: Config) -> HttpServer:
+def _metrics_server(server: Server, config: Config, rings: KeyRings) -> HttpServer:
     """Give what answers on the metrics listener. It goes on while the server is draining."""
     hub = server.services.hub
     store_file = None if config.memory else Path(config.data) / FILE_NAME
-    collector = Collector(server, store_file=store_file)
+    collector = Collector(server, store_file=store_file, key_rings=rings)
     probes = Probes(hub.log, is_stopping=lambda: server.is_stopping, collect=collector.collect)
     limits = HttpLimits(
         connections_max=config.metrics.connections_max,
@@ -351,7 +364,7 @@ def _metrics_server(server: Server, config: Config) -> HttpServer:
     return HttpServer(probes.handle, limits)
 
 
-def _host_server(server: Server, config: Config, keys: KeyRing) -> HttpServer:
+def _host_server(server: Server, config: Config, keys: ServiceKeys) -> HttpServer:
     """Give what serves the host API."""
     api = HostApi(
         server.services.hub,

@@ -13,21 +13,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from groupd.config_auth import CLAIMS as CLAIMS
+from groupd.config_auth import AuthConfig as AuthConfig
+from groupd.config_auth import IssuerConfig as IssuerConfig
+from groupd.config_checks import not_negative, positive
 from groupd.errors import ConfigError
 
 
-def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if value <= 0:
-        raise ConfigError(f"{attribute.name}: expected a number above 0, got {value}")
-
-
-def _not_negative(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 0:
-        raise ConfigError(f"{attribute.name}: expected 0 or more, got {value}")
-
-
 def _limit(default: int) -> int:
-    field: int = attrs.field(default=default, validator=_positive)
+    field: int = attrs.field(default=default, validator=positive)
     return field
 
 
@@ -37,7 +31,7 @@ class Plan:
 
     groups_owned_max: int = _limit(4)
     members_max: int = _limit(200)
-    founders_min: int = attrs.field(default=0, validator=_not_negative)
+    founders_min: int = attrs.field(default=0, validator=not_negative)
     """Friends that ``create`` must name beside its caller."""
     pins_max: int = _limit(20)
     links_max: int = _limit(200)
@@ -47,7 +41,7 @@ class Plan:
     directs_max: int = _limit(1_000)
     """Direct chats of a user, above which they open no further one."""
     admins_max: int = _limit(20)
-    direct_add_below: int = attrs.field(default=40, validator=_not_negative)
+    direct_add_below: int = attrs.field(default=40, validator=not_negative)
     """Members below which an invited user is added at once; from there on they must accept."""
 
 
@@ -176,10 +170,14 @@ class Limits:
     requests_open_max: int = _limit(1_024)
     """Unanswered requests of one session, above which it is not read any further."""
     hello_attempts_max: int = _limit(3)
+    expiry_grace_ms: int = _limit(30_000)
+    """How long a session whose token has expired still hears events, and may say hello again."""
     close_grace_ms: int = _limit(2_000)
     """How long a goodbye and what was queued before it may take to leave."""
     drain_deadline_ms: int = _limit(20_000)
     """How long a stopping server waits for requests under way."""
+    cut_deadline_ms: int = _limit(500)
+    """How long a session that an operator ends may wait for its requests under way."""
 
     page_max_bytes: int = _limit(262_144)
     """Events in one answer; a page that would be larger is cut, and says `more`."""
@@ -261,23 +259,6 @@ class Limits:
         # So that one too many is refused by its field, and does not end the connection.
         holds("sync_groups_max < map_max", CONTENT.sync_groups_max < self.map_max)
         holds("a page fits the backlog", self.page_max_bytes <= self.backlog_max_bytes)
-
-
-@attrs.frozen
-class AuthConfig:
-    """Which tokens are believed. The host application issues them."""
-
-    secret: str | None = attrs.field(default=None, repr=False)
-    """HS256, at least 32 bytes. Without it ``serve`` makes one under the data directory."""
-    public_keys: tuple[str, ...] = ()
-    """Paths of PEM or JWK files for EdDSA, ES256 or RS256 tokens."""
-    audience: str = "groupd"
-    leeway_s: int = attrs.field(default=10, validator=_not_negative)
-    """How far the host's clock may be off."""
-
-    def __attrs_post_init__(self) -> None:
-        if not self.audience:
-            raise ConfigError("audience: expected a name, such as groupd")
 
 
 @attrs.frozen

@@ -27,7 +27,16 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from groupd.config import PLANS, AuthConfig, Config, Limits, MetricsConfig, Plan, TlsConfig
+from groupd.config import (
+    PLANS,
+    AuthConfig,
+    Config,
+    IssuerConfig,
+    Limits,
+    MetricsConfig,
+    Plan,
+    TlsConfig,
+)
 from groupd.errors import ConfigError
 
 PREFIX: Final = "GROUPD_"
@@ -250,7 +259,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         partial(_is_made_from, Mapping), partial(_mapping, converter)
     )
-    for cls in (Plan, Limits, AuthConfig, TlsConfig, MetricsConfig, Config):
+    for cls in (Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig, Config):
         converter.register_structure_hook(cls, _table_hook(cls, converter))
     return converter
 

@@ -11,6 +11,8 @@
     │   ├── LogBroken             the outcome is unknown: the process must end
     │   └── LogCorrupt            what is stored is not what was written
     ├── AuthError             a token that proves nothing
+    │   ├── UnknownKey        its issuer may have published the key since
+    │   └── KeysUnavailable   its issuer's keys cannot be had now
     ├── ConfigError           a setting is wrong; names its path and the expected type
     └── Disconnected          the SDK lost its server and may not try again
 
@@ -151,6 +153,21 @@ class LogCorrupt(LogError):
 
 class AuthError(GroupdError):
     """A token that proves nothing: malformed, unsigned, expired, or for somebody else."""
+
+
+class UnknownKey(AuthError):
+    """No key that is known now can check the token, and ``issuer`` may have published one since.
+
+    ``issuer`` is its name in the configuration; empty for that of ``[auth]`` itself.
+    """
+
+    def __init__(self, message: str, *, issuer: str) -> None:
+        super().__init__(message)
+        self.issuer = issuer
+
+
+class KeysUnavailable(AuthError):
+    """The keys that an issuer publishes cannot be had: it does not answer, or not with keys."""
 
 
 class ConfigError(GroupdError):

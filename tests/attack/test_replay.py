@@ -42,6 +42,7 @@ async def test_a_recorded_hello_is_worth_what_its_token_is_and_ends_with_it(
         await late.send_bytes(hello)
         with pytest.raises(Rejected, match="unauthenticated"):
             await late.answer(1)
+        bench.ports.clock.jump(bench.server.services.limits.expiry_grace_ms)  # type: ignore[attr-defined]
         for client in (ann, eve):
             goodbye = await client.drain()
             assert goodbye is not None

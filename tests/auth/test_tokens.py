@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
-from joserfc.util import urlsafe_b64encode
 
 from groupd.auth import SECRET_MIN_BYTES, TokenVerifier, issue_token
 from groupd.config import AuthConfig
 from groupd.domain.base import Identity
 from groupd.errors import AuthError, ConfigError
-
-SECRET = "0123456789abcdef0123456789abcdef"
-NOW_S = 1_750_000_000
-NOW_MS = NOW_S * 1_000
-CLAIMS = {"sub": "ann", "aud": "groupd", "exp": NOW_S + 60}
-
-Private = RSAKey | ECKey | OKPKey
+from tests.auth.signing import (
+    CLAIMS,
+    NOW_MS,
+    NOW_S,
+    SECRET,
+    Private,
+    forge,
+    segment,
+    signed,
+)
 
 
 def verifier(*key_files: Path, secret: str | None = SECRET, **settings: Any) -> TokenVerifier:
     config = AuthConfig(secret=secret, public_keys=tuple(map(str, key_files)), **settings)
     return TokenVerifier(config, token_max_bytes=4_096)
-
-
-def segment(value: Any) -> str:
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return urlsafe_b64encode(raw).decode()
-
-
-def forge(header: Any, payload: Any, *, secret: bytes = SECRET.encode()) -> str:
-    """Sign anything at all with HMAC-SHA256, as an attacker's own script would."""
-    signed = f"{segment(header)}.{segment(payload)}"
-    return f"{signed}.{segment(hmac.digest(secret, signed.encode(), sha256))}"
 
 
 def token(**claims: Any) -> str:
@@ -54,12 +43,7 @@ def without(name: str) -> str:
 
 
 def signed_by(key: Private, alg: str, **header: Any) -> str:
-    pem = key.as_pem(private=True)
-    fresh = type(key).import_key(pem)
-    algorithms = jws.JWSRegistry.algorithms
-    name = "Ed25519" if alg == "EdDSA" else alg
-    signing = f"{segment({'alg': alg, **header})}.{segment(CLAIMS)}"
-    return f"{signing}.{segment(algorithms[name].sign(signing.encode(), fresh))}"
+    return signed(key, alg=alg, **header)
 
 
 def pem_file(folder: Path, key: Private, name: str = "key.pem") -> Path:
@@ -100,7 +84,9 @@ def test_a_token_says_who_is_asking() -> None:
         scope="read post",
     )
     issued = issue_token(SECRET, said, now_ms=NOW_MS, expires_in_ms=60_000, audience="groupd")
-    assert verifier().verify(issued, NOW_MS) == attrs.evolve(said, expires_ms=NOW_MS + 60_000)
+    assert verifier().verify(issued, NOW_MS) == attrs.evolve(
+        said, issued_ms=NOW_MS, expires_ms=NOW_MS + 60_000
+    )
 
 
 def test_an_issued_token_holds_no_more_than_it_must() -> None:
@@ -411,7 +397,7 @@ def test_a_short_secret_is_a_configuration_error() -> None:
 
 
 def test_somebody_must_vouch_for_tokens() -> None:
-    with pytest.raises(ConfigError, match="expected a secret or public_keys"):
+    with pytest.raises(ConfigError, match="expected a secret, public_keys, jwks_url or issuers"):
         verifier(secret=None)
 
 

@@ -15,7 +15,7 @@ from tests.e2e.raw import dial
 
 COMMANDS = (
     *("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend"),
-    *("health", "config"),
+    *("health", "config", "revoke", "disconnect"),
 )
 GROUPD = Path(sys.executable).with_name("groupd")
 
@@ -70,11 +70,14 @@ WRONG = {
     "a group of nothing to mend": ("mend G --from copy --data nowhere", "nowhere"),
     "a configuration that is missing": ("config check nowhere.toml", "nowhere.toml"),
     "a listener for probes that is missing": ("health", "metrics.listen"),
+    "a user of nothing": ("revoke ann --data nowhere", "nowhere"),
+    "a session of nobody": ("disconnect ann --data nowhere", "nowhere"),
+    "a time that is none": ("revoke ann --before noon", "2026-01-31T12:00:00Z"),
     "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
 }
 
 
-MISTYPED = (*list(WRONG)[:6], "a duration that is none")
+MISTYPED = (*list(WRONG)[:6], "a duration that is none", "a time that is none")
 """What the parser of the command line refuses, with another code by custom."""
 
 
@@ -208,3 +211,44 @@ async def test_people_chat_from_their_terminals(groupd: Groupd) -> None:
         assert "ann welcome @bob" in said
         assert "Not done: the caller's role in the group is too low." in said
         assert "never" not in said
+
+
+async def test_a_user_is_shown_the_door(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        old = server.token("ann")
+        async with server.enter("ann") as ann, server.enter("bob") as bob:
+            done = await groupd.run("disconnect", "ann", "--data", server.data)
+            assert (done.returncode, done.stdout) == (0, "Sessions of ann ended: 1.\n")
+            assert (await ann.drain() or {})["code"] == "unauthenticated"
+            await bob.ask("ping")
+        async with server.enter("ann") as ann:
+            done = await groupd.run("revoke", "ann", "--data", server.data)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("Tokens of ann from before 20")
+            assert done.stdout.endswith("Sessions ended: 1.\n")
+            assert (await ann.drain() or {})["message"] == "the token was revoked"
+        async with dial(server.url) as client:
+            assert (await client.refusal("hello", token=old)).code == "unauthenticated"
+        done = await groupd.run(
+            "revoke", "ann", "--data", server.data, "--before", "2999-01-01T00:00:00+08:00"
+        )
+        assert done.returncode == 1
+        assert "not in the future" in done.stderr
+        await server.kill()
+    async with groupd.serving(server.data) as again, dial(again.url) as client:
+        assert (await client.refusal("hello", token=old)).code == "unauthenticated"
+        await client.hello(again.token("bob"))
+
+
+async def test_tokens_are_revoked_while_no_server_runs(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        old = server.token("ann", tenant="shop")
+        async with server.enter("ann"):
+            pass
+        assert await server.terminate() == 0
+    done = await groupd.run("revoke", "ann", "--tenant", "shop", "--data", server.data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("No server is running.\n")
+    async with groupd.serving(server.data) as again, dial(again.url) as client:
+        assert (await client.refusal("hello", token=old)).code == "unauthenticated"
+        await client.hello(again.token("ann"))

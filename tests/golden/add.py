@@ -34,6 +34,7 @@ from groupd.domain.account.hearing import (
     RequestHasExpired,
 )
 from groupd.domain.account.profile import Profiled
+from groupd.domain.account.revocation import Revoked
 from groupd.domain.account.state import Disowned, Owned
 from groupd.domain.base import GROUP, Event, StreamKey
 from groupd.domain.group.admission import Declined, RequestExpired, Withdrawn
@@ -201,6 +202,7 @@ EXAMPLES: Final[Mapping[str, Event]] = {
     "chat_set unpinned": ChatSet(group=OTHER_ID, pinned_ms=0),
     "blocked": Blocked(other="user-9"),
     "unblocked": Unblocked(other="user-9"),
+    "revoked": Revoked(before_ms=1_750_000_000_000),
     "account requested": HasRequested(group=OTHER_ID, at=5, by="user-1"),
     "account approved": HasApproved(group=OTHER_ID, at=6, by="user-2"),
     "account declined": HasDeclined(group=OTHER_ID, at=6, by="user-2"),

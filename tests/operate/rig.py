@@ -15,6 +15,7 @@ from groupd.domain.base import ACCOUNT, GROUP, StreamKey
 from groupd.domain.catalog import AGGREGATES
 from groupd.engine.hub import Hub
 from groupd.engine.ledger import project, snapshot_of
+from groupd.engine.waiting import Waiter
 from groupd.storage.port import Store
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.verify import all_streams, verify, verify_index
@@ -47,6 +48,9 @@ async def live_a_little(hub: Hub, *, posts: int = 30) -> list[str]:
         await ann.share_link(group)
     await eve.join(groups[0])
     await ann.kick(groups[0], "eve")
+    revoked = Waiter()
+    hub.revoke(account_key("eve"), None, revoked)
+    await revoked.wait()
     await all_have_heard(hub)
     return groups
 

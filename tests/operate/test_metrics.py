@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from joserfc.jwk import OKPKey
 
 from groupd.app import open_store
-from groupd.config import Config, MetricsConfig
+from groupd.config import AuthConfig, Config, IssuerConfig, MetricsConfig
 from groupd.config_file import load_config
 from groupd.errors import ConfigError, LogBroken, LogUnavailable
 from groupd.server.http import HttpRequest
@@ -22,7 +23,8 @@ from groupd.storage.counts import Histogram, RoundCounts
 from groupd.storage.log import InlineLog, Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import PutPosition
-from tests.server.bench import Bench, open_bench, settled
+from tests.auth.signing import jwk, jwks
+from tests.server.bench import SECRET, Bench, open_bench, settled
 
 ROOT = Path(__file__).parent.parent.parent
 Samples = Mapping[str, float]
@@ -158,11 +160,37 @@ def test_the_process_is_described_under_the_usual_names() -> None:
     assert found["process_cpu_seconds_total"] > 0
 
 
+async def publish(url: str) -> bytes:
+    return jwks(jwk(OKPKey.generate_key("Ed25519"), kid="one"))
+
+
+async def test_published_keys_are_counted_and_have_an_age(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answers = [b"not a set", await publish("")]
+
+    async def fetch(url: str) -> bytes:
+        return answers.pop()
+
+    issuer = IssuerConfig(issuer="shop", jwks_url="https://shop.example/keys")
+    auth = AuthConfig(secret=SECRET, issuers=(issuer,), jwks_refresh_s=100)
+    async with open_bench(auth=auth, fetch=fetch) as bench:
+        collector = Collector(bench.server, store_file=None, key_rings=bench.rings)
+        await trio.sleep(101)
+        found = parse(await collector.collect())
+        assert found['groupd_jwks_keys{issuer="shop"}'] == 1
+        assert found['groupd_jwks_age_seconds{issuer="shop"}'] == 101
+        assert found['groupd_jwks_failures{issuer="shop"}'] == 1
+
+
 async def test_every_metric_is_documented_and_every_documented_one_exists(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
-    async with open_bench() as bench:
-        text = await Collector(bench.server, store_file=tmp_path / "s").collect()
+    publishing = AuthConfig(secret=SECRET, jwks_url="https://shop.example/keys")
+    async with open_bench(auth=publishing, fetch=publish) as bench:
+        await trio.testing.wait_all_tasks_blocked()
+        collector = Collector(bench.server, store_file=tmp_path / "s", key_rings=bench.rings)
+        text = await collector.collect()
     names = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     page = (ROOT / "docs" / "operations.md").read_text()
     assert set(re.findall(r"^\| `((?:groupd|process)_\w+)", page, re.MULTILINE)) == names

@@ -60,7 +60,8 @@ async def everything(rig: Rig) -> Witness:
         await client.hear_all()
         await client.ask("account_history", limit=500)
     operator = await _operator(rig)
-    return Witness(*people.values(), phone, operator)
+    carl = await _farewell(rig, operator)
+    return Witness(*people.values(), phone, operator, carl)
 
 
 async def _walk(rig: Rig, people: Mapping[str, Client]) -> None:
@@ -252,3 +253,14 @@ async def _operator(rig: Rig) -> Client:
     assert refused.error is not None
     assert refused.error["code"] == "unavailable"
     return operator
+
+
+async def _farewell(rig: Rig, operator: Client) -> Client:
+    """Revoke a user's old tokens; gives their client that has a newer one."""
+    carl = await rig.enter("carl", issued_ms=rig.ports.clock.now_ms())
+    before_ms = rig.ports.clock.now_ms()
+    revoked = await operator.ask("operator_revoke", user="carl", before_ms=before_ms)
+    assert revoked == {"before_ms": before_ms, "sessions": 1}
+    await carl.ask("ping")
+    assert await operator.ask("operator_disconnect", user="nobody") == {"sessions": 0}
+    return carl

@@ -10,7 +10,8 @@ import attrs
 import trio
 import trio.testing
 
-from groupd.auth import TokenVerifier, issue_token
+from groupd.auth import KeyRing, KeyRings, TokenVerifier, issue_token
+from groupd.auth.key_rings import Fetch
 from groupd.config import AuthConfig, Config, Limits
 from groupd.domain.base import Identity
 from groupd.domain.links import LinkKeys
@@ -89,6 +90,7 @@ class Bench:
     store: Store
     ports: Ports
     nursery: trio.Nursery
+    rings: KeyRings = attrs.field(factory=KeyRings)
     clients: list[RawClient] = attrs.field(factory=list)
 
     def token(self, user: str, **claims: Any) -> str:
@@ -154,13 +156,17 @@ async def open_bench(
     store: Store | None = None,
     limits: dict[str, int] | None = None,
     delay: Callable[[], int] | None = None,
+    auth: AuthConfig | None = None,
+    fetch: Fetch | None = None,
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     """Run a server; ``limits`` and ``settings`` differ from the defaults.
 
     ``delay`` says how long the store takes, as in ``SlowLog``; without it, no time at all.
+    ``fetch`` fetches the keys that ``auth`` has URLs of.
     """
-    config = Config(limits=Limits(**(limits or {})), auth=AuthConfig(secret=SECRET), **settings)
+    auth = auth or AuthConfig(secret=SECRET)
+    config = Config(limits=Limits(**(limits or {})), auth=auth, **settings)
     opened = store or MemoryStore("store")
     ports = fake_ports()
     verifier = TokenVerifier(
@@ -176,9 +182,19 @@ async def open_bench(
         ) as hub,
         open_hidden_nursery() as nursery,
     ):
-        server = Server(hub, config, verify=verifier.verify, nursery=nursery)
+        rings = KeyRings(
+            [
+                KeyRing(keys, fetch, refresh_s=auth.jwks_refresh_s, keep_s=auth.jwks_keep_s)
+                for keys in verifier.published
+                if fetch is not None
+            ]
+        )
+        server = Server(
+            hub, config, verify=verifier.verify, renew_keys=rings.renew, nursery=nursery
+        )
         nursery.start_soon(server.run)
-        bench = Bench(server, hub, opened, ports, nursery)
+        nursery.start_soon(rings.run)
+        bench = Bench(server, hub, opened, ports, nursery, rings)
         yield bench
         for client in bench.clients:
             await client.close()

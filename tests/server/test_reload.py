@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from groupd.auth import TokenVerifier, issue_token
+from groupd.auth import KeyRings, TokenVerifier, issue_token
 from groupd.config import PLANS, AuthConfig, Config, Limits, Plan, TlsConfig
 from groupd.domain.base import Identity
 from groupd.errors import ConfigError
@@ -43,7 +43,7 @@ def reloader(bench: Bench, written: Callable[[], Config], running: Config = RUNN
     async def read() -> Config:
         return written()
 
-    return Reloader(bench.server, running, read=read, load=load)
+    return Reloader(bench.server, running, KeyRings(), read=read, load=load)
 
 
 async def reloaded(bench: Bench, **changes: Any) -> bool:
@@ -157,7 +157,7 @@ async def test_the_next_handshake_shows_the_new_certificate_and_the_last_one_sta
             return client
 
         first = await entered(old)
-        assert await Reloader(server, config, read=read, load=load_both).reload()
+        assert await Reloader(server, config, KeyRings(), read=read, load=load_both).reload()
         assert await first.ask("ping")
         with pytest.raises(HandshakeFailed):
             await entered(old)

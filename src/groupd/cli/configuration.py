@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from groupd.auth.keys import trusted_keys
+from groupd.auth import TokenVerifier
 from groupd.config_file import Setting, Written, read_config
 from groupd.server.certificates import server_context
 
@@ -26,8 +26,8 @@ def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
     """
     written = read_config(file, environ, {})
     config = written.config
-    if config.auth.secret is not None or config.auth.public_keys:
-        trusted_keys(config.auth)
+    if config.auth.has_own_keys or config.auth.issuers:
+        TokenVerifier(config.auth, token_max_bytes=config.limits.frame_before_hello_max_bytes)
     if config.tls.certificate is not None:
         server_context(config.tls)
     said = sum(setting.origin is not None for setting in written.settings())

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import trio
 from rich.console import Console
 from rich.markup import escape
 
 from groupd.errors import GroupdError, LogBroken
+
+
+def run_or_fail(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    """Run what a command does; exit with 1 where it gives False."""
+    if not trio.run(function):
+        sys.exit(1)
 
 
 @contextmanager

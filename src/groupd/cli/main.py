@@ -1,15 +1,14 @@
 """The commands: ``groupd serve``, ``token``, ``chat``, and those of an operator.
 
 Placement rules: this file parses and exits. ``chat/`` is the chat client, ``operate.py`` what an
-operator asks of a store, ``backup.py`` and ``export.py`` what takes a store elsewhere; what they
-need of the world comes from ``app.py``.
+operator asks of a store, ``users.py`` what is done to one user, ``backup.py`` and ``export.py``
+what takes a store elsewhere; what they need of the world comes from ``app.py``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,9 +27,10 @@ from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.chat import chat_on
-from groupd.cli.failing import errors_as_lines
+from groupd.cli.failing import errors_as_lines, run_or_fail
 from groupd.cli.given import ConfigFile, Data, config_of
 from groupd.cli.keys import key_app
+from groupd.cli.user_commands import disconnect, revoke
 from groupd.config import Config, is_tls
 from groupd.data_files import SECRET_FILE
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
@@ -46,6 +46,8 @@ app = cyclopts.App(
 )
 
 app.command(key_app)
+app.command(revoke)
+app.command(disconnect)
 
 DURATIONS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -265,7 +267,7 @@ def log_(
     """Show the log of GROUP, beside a running server or without one."""
     settings = config_of(config, data=data)
     query = operate.LogQuery(group=group, after=after, limit=limit, account=account, tenant=tenant)
-    _run(lambda: operate.show_log(settings, query, as_json=json))
+    run_or_fail(lambda: operate.show_log(settings, query, as_json=json))
 
 
 @app.command
@@ -279,7 +281,7 @@ def check(
 ) -> None:
     """Verify the hash chains of all logs, and the index; exit with 1 where something is wrong."""
     settings = config_of(config, data=data)
-    _run(lambda: operate.check(settings, rebuild_index=rebuild_index))
+    run_or_fail(lambda: operate.check(settings, rebuild_index=rebuild_index))
 
 
 @app.command
@@ -295,7 +297,7 @@ def backup(directory: Path, *, config: ConfigFile = None, data: Data = None) -> 
         Where the backup is made. There must be nothing yet.
     """
     settings = config_of(config, data=data)
-    _run(lambda: backups.back_up(settings, directory))
+    run_or_fail(lambda: backups.back_up(settings, directory))
 
 
 @app.command
@@ -308,7 +310,7 @@ def export(file: Path, *, config: ConfigFile = None, data: Data = None) -> None:
         Where they are written. There must be nothing yet.
     """
     settings = config_of(config, data=data)
-    _run(lambda: exports.export(settings, file))
+    run_or_fail(lambda: exports.export(settings, file))
 
 
 @app.command(name="import")
@@ -323,7 +325,7 @@ def import_(file: Path, *, config: ConfigFile = None, data: Data = None) -> None
         What was exported.
     """
     settings = config_of(config, data=data)
-    _run(lambda: exports.import_(settings, file))
+    run_or_fail(lambda: exports.import_(settings, file))
 
 
 @app.command
@@ -393,7 +395,7 @@ def mend(
     """
     settings = config_of(config, data=data)
     stream = StreamKey(ACCOUNT if account else GROUP, tenant, group)
-    _run(lambda: operate.mend(settings, stream, copy))
+    run_or_fail(lambda: operate.mend(settings, stream, copy))
 
 
 @app.command
@@ -421,14 +423,9 @@ def conformance(
     to do: it connects, posts `ready`, and posts `heard SEQ` for each message.
     """
     console = Console(emoji=False)
-    _run(
+    run_or_fail(
         lambda: conformance_.run(scenario or [], timeout_ms=timeout, console=console, listen=listen)
     )
-
-
-def _run(function: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    if not trio.run(function):
-        sys.exit(1)
 
 
 def main() -> None:

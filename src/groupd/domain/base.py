@@ -81,6 +81,8 @@ class Identity:
     scope: str = ""
     claims: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     """What the host says of the user beside that, for entry conditions: name -> value."""
+    issued_ms: int | None = None
+    """When the token was issued; None where it does not say, or where there is none."""
     expires_ms: int | None = None
 
     @property

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.domain import policy, queries
-from groupd.domain.account import blocks, chats, profile
+from groupd.domain import policy, queries, sessions
+from groupd.domain.account import blocks, chats, profile, revocation
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import HEARD
 from groupd.domain.account.state import Account, Disowned, Owned
@@ -133,6 +133,8 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             queries.OperatorLog,
             queries.OperatorCheck,
             queries.OperatorBackup,
+            sessions.OperatorRevoke,
+            sessions.OperatorDisconnect,
         )
     }
 )
@@ -145,6 +147,7 @@ _OF_ACCOUNTS: Final[tuple[type[Event], ...]] = (
     chats.ChatSet,
     blocks.Blocked,
     blocks.Unblocked,
+    revocation.Revoked,
     *HEARD,
 )
 

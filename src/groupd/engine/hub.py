@@ -22,7 +22,18 @@ import trio
 
 from groupd.config import Config
 from groupd.domain.account.profile import Introduce, profile_of
-from groupd.domain.base import GROUP, Command, Identity, LiveQuery, Query, Request, Rules, StreamKey
+from groupd.domain.account.revocation import Revoke
+from groupd.domain.base import (
+    GROUP,
+    SERVER,
+    Command,
+    Identity,
+    LiveQuery,
+    Query,
+    Request,
+    Rules,
+    StreamKey,
+)
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
@@ -218,6 +229,25 @@ class Hub:
             if outlet is not None:
                 outlet.unsubscribe(peer)
                 self.outlets.tidy(outlet)
+
+    # --- tokens
+
+    def revoke(self, account: StreamKey, before_ms: int | None, replies: Replies) -> None:
+        """Revoke a user's tokens from before a time, by default now; the account answers.
+
+        With ``{before_ms}``, the time that holds, once that is durable.
+        """
+        caller = Identity(user=SERVER, tenant=account.tenant)
+        self._directory.tell(account, Entry(caller, Revoke(before_ms), "", replies, 0))
+
+    async def revoked_before_ms(self, caller: Identity) -> int:
+        """Give before which time a user's tokens are revoked; 0 for none. Wakes no account.
+
+        Raises LogUnavailable where the store cannot say.
+        """
+        return await self.log.read(
+            lambda store: store.revoked_before_ms(caller.tenant, caller.user)
+        )
 
     # --- library callers
 

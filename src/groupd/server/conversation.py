@@ -15,9 +15,17 @@ from typing import Any, Final, Protocol, TypeAlias
 import structlog
 import trio
 
+from groupd.domain.account.revocation import is_revoked
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.queries import Hello, OperatorBackup, OperatorCheck, OperatorLog, Ping
+from groupd.domain.queries import (
+    Hello,
+    OperatorBackup,
+    OperatorCheck,
+    OperatorLog,
+    Ping,
+)
+from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
 from groupd.engine.peer import Peer
@@ -68,11 +76,15 @@ class Line(Replies, Protocol):
     def say_goodbye(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
         """End the session."""
 
+    def cut(self, code: str, message: str) -> bool:
+        """End the session now, whatever it waits for; says if it was not ending yet."""
+
 
 class Conversation:
     """One connection's requests, in their order."""
 
     __slots__ = (
+        "_arriving",
         "_failed_hellos",
         "_hub",
         "_is_operator",
@@ -86,6 +98,8 @@ class Conversation:
     def __init__(self, line: Line, services: Services, *, is_operator: bool) -> None:
         self.caller: Identity | None = None
         """Who is asking; None before ``hello``."""
+        self._arriving: Identity | None = None
+        """Who says hello just now, and is not let in yet."""
         self._line = line
         self._services = services
         self._hub = services.hub
@@ -155,6 +169,8 @@ class Conversation:
                 return lambda: self._hello(msgid, request)
             case OperatorLog() | OperatorCheck() | OperatorBackup():
                 return lambda: self._operate(msgid, request)
+            case OperatorRevoke() | OperatorDisconnect():
+                return lambda: self._operate_on_users(msgid, request)
         if self.caller is None:
             raise Rejected("unauthenticated", "say hello first")
         self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
@@ -185,6 +201,9 @@ class Conversation:
         answer = await operator.serve(self._hub.log, config, request, now_ms=now_ms, rests=True)
         self._line.answer(msgid, answer)
 
+    async def _operate_on_users(self, msgid: int, request: operator.SessionRequest) -> None:
+        self._line.answer(msgid, await operator.serve_users(self._services, request))
+
     def _charge(self, seat: Seat, cost: int) -> None:
         retry_after_ms = seat.bucket.take(cost, trio.current_time())
         if retry_after_ms:
@@ -204,18 +223,19 @@ class Conversation:
     async def _say_hello(self, msgid: int, hello: Hello) -> None:
         services, hub, line = self._services, self._hub, self._line
         try:
-            caller = services.verify(hello.token, hub.ports.clock.now_ms())
+            caller = await services.identify(hello.token)
+            if caller.plan not in hub.rules.plans:
+                message = f"no plan {caller.plan!r} is configured"
+                raise Rejected("bad_request", message, field="token")
+            seat = await self._let_in(caller)
         except AuthError as error:
             self._failed_hellos += 1
             if self._failed_hellos >= services.limits.hello_attempts_max:
                 line.say_goodbye("unauthenticated", str(error))
                 return
             raise Rejected("unauthenticated", str(error)) from error
-        if caller.plan not in hub.rules.plans:
-            raise Rejected("bad_request", f"no plan {caller.plan!r} is configured", field="token")
         is_renewal = self._is_same_user(caller) and hello.events == self._wants_events
         if not self._is_same_user(caller):
-            seat = services.take_seat(caller)
             self.leave()
             self._seat = seat
         elif not is_renewal:
@@ -237,6 +257,28 @@ class Conversation:
         finally:
             line.peer.release(answer)
         log.info("hello", session=line.id, user=caller.user, peer=line.address, client=hello.client)
+
+    async def _let_in(self, caller: Identity) -> Seat:
+        """Give the seat of somebody whose token is good, unless it was revoked.
+
+        Raises AuthError where it was, Rejected where there is no room; then nothing has changed.
+        """
+        services, is_new = self._services, not self._is_same_user(caller)
+        # Seated before the store is asked: what is revoked from then on ends the session by its
+        # seat, and what was revoked before is in the answer.
+        self._arriving = caller
+        try:
+            seat = services.take_seat(caller, self) if is_new else self._seat
+            assert seat is not None
+            if is_revoked(caller, await self._hub.revoked_before_ms(caller)):
+                raise AuthError("the token was revoked")
+        except BaseException:
+            if is_new:
+                services.leave_seat(caller, self)
+            raise
+        finally:
+            self._arriving = None
+        return seat
 
     def _welcome(self, caller: Identity, greeting: Greeting) -> bytes:
         """Encode the result of a ``hello``."""
@@ -264,6 +306,15 @@ class Conversation:
 
     # --- the end
 
+    @property
+    def shown(self) -> tuple[Identity, ...]:
+        """Give what the tokens say that were shown here and count: see ``Sitter``."""
+        return tuple(each for each in (self.caller, self._arriving) if each is not None)
+
+    def cut(self, message: str) -> bool:
+        """End the session now, with a goodbye; says if it was not ending yet."""
+        return self._line.cut("unauthenticated", message)
+
     def part(self) -> None:
         """Subscribe to nothing any more. May be repeated."""
         if self.caller is not None:
@@ -278,5 +329,5 @@ class Conversation:
         """Part, and be nobody again. May be repeated."""
         if self.caller is not None:
             self.part()
-            self._services.leave_seat(self.caller)
+            self._services.leave_seat(self.caller, self)
             self.caller = self._seat = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -41,11 +41,16 @@ NOT_COUNTED: Final = (UNIX_PEER, PROXY_PEER)
 """Peers that are no address: there is no limit for them together."""
 
 
+async def _renew_nothing(issuer: str) -> None:
+    """Have no keys to fetch."""
+
+
 class Server:
     """All sessions of a process.
 
-    ``verify`` turns a token into an identity, or raises AuthError; ``tls`` is what is shown by
-    listeners that are protected.
+    ``verify`` turns a token into an identity, or raises AuthError; ``renew_keys`` has the keys of
+    an issuer fetched that ``verify`` has too old ones of; ``tls`` is what is shown by listeners
+    that are protected.
     """
 
     def __init__(
@@ -54,10 +59,13 @@ class Server:
         config: Config,
         *,
         verify: Callable[[str, int], Identity],
+        renew_keys: Callable[[str], Awaitable[None]] = _renew_nothing,
         nursery: trio.Nursery,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.services = Services(hub, config, verify=verify, start_soon=nursery.start_soon)
+        self.services = Services(
+            hub, config, verify=verify, renew_keys=renew_keys, start_soon=nursery.start_soon
+        )
         self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         self.sessions: set[Session] = set()
         self._tls = tls
@@ -288,14 +296,15 @@ class Server:
             self._poller.close()
 
     async def _sweep(self) -> None:
-        """End sessions whose token has expired, and forget rested users."""
+        """End sessions whose token expired a grace ago, and forget rested users."""
+        grace_ms = self.services.limits.expiry_grace_ms
         while True:
             await trio.sleep(self.services.limits.sweep_ms / 1_000)
             sessions = tuple(self.sessions)
             for start in range(0, len(sessions), SWEEP_SLICE):
                 for session in sessions[start : start + SWEEP_SLICE]:
                     caller = session.caller
-                    if caller is not None and self.services.has_expired(caller):
+                    if caller is not None and self.services.has_expired(caller, grace_ms=grace_ms):
                         session.say_goodbye("unauthenticated", "the token has expired")
                 await trio.lowlevel.checkpoint()
             await self.services.clear_seats(SWEEP_SLICE)

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 import trio
 
 from groupd import native
+from groupd.auth import KeyRing
 from groupd.errors import LogError
 from groupd.server.listener import Server
 from groupd.server.probes import STORE_ANSWERS_WITHIN_S
@@ -103,8 +104,11 @@ def _escaped(text: str) -> str:
 class Collector:
     """Reads what there is to know, each time it is asked. ``store_file`` is None in memory."""
 
-    def __init__(self, server: Server, *, store_file: Path | None) -> None:
+    def __init__(
+        self, server: Server, *, store_file: Path | None, key_rings: Iterable[KeyRing] = ()
+    ) -> None:
         self._server = server
+        self._key_rings = key_rings
         self._store_file = store_file
 
     async def collect(self) -> str:
@@ -112,6 +116,7 @@ class Collector:
         text = Text()
         self._write_build(text)
         await self._write_sessions(text)
+        self._write_keys(text)
         self._write_engine(text)
         self._write_log(text)
         await self._write_store(text)
@@ -153,6 +158,23 @@ class Collector:
         text.family(
             "groupd_refusals_total", "counter", "Requests refused, by code.",
             [({"code": code}, count) for code, count in refused],
+        )  # fmt: skip
+
+    def _write_keys(self, text: Text) -> None:
+        rings = [({"issuer": ring.keys.issuer}, ring) for ring in self._key_rings]
+        if not rings:
+            return
+        text.family(
+            "groupd_jwks_keys", "gauge", "Keys that an issuer publishes and that are believed.",
+            [(labels, len(ring.keys.fetched)) for labels, ring in rings],
+        )  # fmt: skip
+        text.family(
+            "groupd_jwks_age_seconds", "gauge", "How long ago they were fetched.",
+            [(labels, ring.age_s) for labels, ring in rings if ring.age_s is not None],
+        )  # fmt: skip
+        text.family(
+            "groupd_jwks_failures", "gauge", "Fetches that have failed since.",
+            [(labels, ring.failures) for labels, ring in rings],
         )  # fmt: skip
 
     def _write_engine(self, text: Text) -> None:

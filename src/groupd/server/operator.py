@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from groupd.config import Config, Limits
-from groupd.domain.base import ACCOUNT, GROUP, StreamKey
+from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
 from groupd.domain.fields import refuse
-from groupd.domain.queries import OperatorBackup, OperatorCheck, OperatorLog
+from groupd.domain.queries import (
+    OperatorBackup,
+    OperatorCheck,
+    OperatorLog,
+)
+from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
 from groupd.engine.ledger import project
+from groupd.engine.waiting import Waiter
 from groupd.errors import Rejected
+from groupd.server.services import Services
 from groupd.storage.backup import REST_FACTOR, back_up
 from groupd.storage.log import Log
 from groupd.storage.port import Head, Problem, Store
@@ -30,7 +37,13 @@ RECORDS_PER_CALL: Final = 20_000
 
 
 OperatorRequest: TypeAlias = OperatorLog | OperatorCheck | OperatorBackup
-REQUESTS: Final = (OperatorLog, OperatorCheck, OperatorBackup)
+"""What can be asked of a store, also where no server runs."""
+SessionRequest: TypeAlias = OperatorRevoke | OperatorDisconnect
+"""What can be asked of a running server alone."""
+REQUESTS: Final = (
+    *(OperatorLog, OperatorCheck, OperatorBackup),
+    *(OperatorRevoke, OperatorDisconnect),
+)
 
 
 async def serve(
@@ -122,3 +135,58 @@ async def page_log(log: Log, limits: Limits, request: OperatorLog) -> Encoded:
         )
 
     return Encoded(await log.read(read))
+
+
+# --- users
+
+
+async def serve_users(services: Services, request: SessionRequest) -> Mapping[str, Any]:
+    """Serve a request of the operator's about a user; raises Rejected."""
+    match request:
+        case OperatorRevoke():
+            return await revoke(services, request.tenant, request.user, request.before_ms)
+        case OperatorDisconnect():
+            return disconnect(services, request.tenant, request.user)
+
+
+class _Revoking(Waiter):
+    """Ends a user's sessions in the moment in which it is durable that their tokens are revoked.
+
+    Whoever asked for it may be gone by then.
+    """
+
+    def __init__(self, services: Services, account: StreamKey) -> None:
+        super().__init__()
+        self.sessions = 0
+        self._services = services
+        self._account = account
+
+    def respond(self, tag: int, result: Mapping[str, Any]) -> None:
+        """Take the answer of the account, and end the sessions."""
+        self.sessions = self._services.cut(
+            self._account.tenant,
+            self._account.key,
+            "the token was revoked",
+            before_ms=result["before_ms"],
+        )
+        super().respond(tag, result)
+
+
+async def revoke(
+    services: Services, tenant: str, user: str, before_ms: int | None
+) -> Mapping[str, Any]:
+    """Believe no token of a user's that was issued before a time, by default now; durable.
+
+    Ends the sessions that have shown one; those with a newer token go on. Cancelled, it may still
+    take effect, and then all of it. Raises Rejected.
+    """
+    account = Identity(user=user, tenant=tenant).account
+    revoking = _Revoking(services, account)
+    services.hub.revoke(account, before_ms, revoking)
+    result = await revoking.wait()
+    return {"before_ms": result["before_ms"], "sessions": revoking.sessions}
+
+
+def disconnect(services: Services, tenant: str, user: str) -> Mapping[str, Any]:
+    """End all sessions of a user; they may come again, with any token that is good."""
+    return {"sessions": services.cut(tenant, user, "an operator has ended the session")}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
+
+from groupd.domain.base import Identity
 
 
 @attrs.define
@@ -33,9 +37,23 @@ class Bucket:
         return self.level + (now_s - self.at_s) * self.per_s >= self.burst
 
 
+class Sitter(Protocol):
+    """A session of a user, as their seat knows it."""
+
+    @property
+    def shown(self) -> tuple[Identity, ...]:
+        """Give what its tokens say: the one that counts, and that of a hello under way."""
+        ...
+
+    def cut(self, message: str) -> bool:
+        """End the session now, with a goodbye; says if it was not ending yet."""
+        ...
+
+
 @attrs.define
 class Seat:
-    """One user at this server: how many sessions, and how much they have asked."""
+    """One user at this server: their sessions, and how much they have asked."""
 
     bucket: Bucket
-    sessions: int = 0
+    sitters: dict[Sitter, None] = attrs.field(factory=dict)
+    """In the order of their coming."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 import structlog
 
+from groupd.auth import KeyRings
 from groupd.config import Config
 from groupd.domain.base import Identity
 from groupd.engine.hub import rules_of
@@ -39,6 +40,8 @@ class Credentials:
 
     verify: Callable[[str, int], Identity]
     """Turns a token into an identity, or raises AuthError."""
+    key_rings: KeyRings = attrs.field(factory=KeyRings)
+    """What fetches the keys that issuers publish."""
     tls: ssl.SSLContext | None = None
     """What ``tls://`` listeners show; None where there are none."""
 
@@ -75,21 +78,23 @@ def _settings(config: Config) -> dict[str, Any]:
 class Reloader:
     """Keeps a server up with what is written.
 
-    ``running`` is the configuration that it was started with. ``read`` gives the one that is
-    written now, ``load`` what stands in the files that one names. Both raise ConfigError where that
-    is wrong, or OSError.
+    ``running`` is the configuration that it was started with, ``key_rings`` are those that run.
+    ``read`` gives the one that is written now, ``load`` what stands in the files that one names;
+    both raise ConfigError where that is wrong, or OSError.
     """
 
     def __init__(
         self,
         server: Server,
         running: Config,
+        key_rings: KeyRings,
         *,
         read: Callable[[], Awaitable[Config]],
         load: Callable[[Config], Awaitable[Credentials]],
     ) -> None:
         self._server = server
         self._running = running
+        self._key_rings = key_rings
         self._read = read
         self._load = load
 
@@ -109,6 +114,7 @@ class Reloader:
             return False
         changed = differences(self._running, merged)
         self._server.take_over(merged, verify=credentials.verify, tls=credentials.tls)
+        self._key_rings.replace(credentials.key_rings)
         self._server.services.hub.decide_by(rules_of(merged))
         self._running = merged
         log.info("reloaded", changed=changed)

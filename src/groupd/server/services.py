@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
 from groupd.config import Config
+from groupd.domain.account.revocation import is_revoked
 from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
-from groupd.errors import CODES, Rejected
+from groupd.errors import CODES, KeysUnavailable, Rejected, UnknownKey
 from groupd.server.deadlines import Deadlines
-from groupd.server.rates import Bucket, Seat
+from groupd.server.rates import Bucket, Seat, Sitter
 from groupd.version import VERSION
 from groupd.wire.rpc import FrameLimits
 
@@ -23,8 +24,9 @@ BUSY_RETRY_MS: Final = 2_000
 class Services:
     """Shared by the sessions of one server.
 
-    ``verify`` turns a token into an identity, or raises AuthError; ``start_soon`` starts a task
-    that ends with the server.
+    ``verify`` turns a token into an identity, or raises AuthError; ``renew_keys`` has the keys of
+    an issuer fetched, for a token that ``verify`` knows none for; ``start_soon`` starts a task that
+    ends with the server.
     """
 
     name: Final = f"groupd/{VERSION}"
@@ -35,6 +37,7 @@ class Services:
         config: Config,
         *,
         verify: Callable[[str, int], Identity],
+        renew_keys: Callable[[str], Awaitable[None]],
         start_soon: Callable[..., None],
     ) -> None:
         self.hub = hub
@@ -43,6 +46,7 @@ class Services:
         self._now_ms = hub.ports.clock.now_ms
         self.has_rate_limits = config.rate_limits
         self.verify = verify
+        self._renew_keys = renew_keys
         self.start_soon = start_soon
         self.frame_limits = FrameLimits.for_server(config.limits)
         self.deadlines = Deadlines()
@@ -56,7 +60,25 @@ class Services:
         self.verify = verify
         self._leeway_ms = leeway_s * 1_000
 
-    def take_seat(self, caller: Identity) -> Seat:
+    async def identify(self, token: str) -> Identity:
+        """Give who a token speaks for.
+
+        Raises AuthError where it proves nothing, Rejected ``unavailable`` where nobody can say,
+        and LogUnavailable where the store cannot.
+        """
+        try:
+            return self.verify(token, self._now_ms())
+        except UnknownKey as error:
+            try:
+                await self._renew_keys(error.issuer)
+            except KeysUnavailable as reason:
+                retry_after_ms = self.jitter(BUSY_RETRY_MS)
+                raise Rejected(
+                    "unavailable", str(reason), retry_after_ms=retry_after_ms
+                ) from reason
+        return self.verify(token, self._now_ms())
+
+    def take_seat(self, caller: Identity, sitter: Sitter) -> Seat:
         """Count one more session of a user; raises Rejected over the limit."""
         key = (caller.tenant, caller.user)
         seat = self.seats.get(key)
@@ -67,19 +89,21 @@ class Services:
                 now_s=trio.current_time(),
             )
             seat = self.seats[key] = Seat(bucket)
-        if self.has_rate_limits and seat.sessions >= self.limits.connections_per_user_max:
+        if self.has_rate_limits and len(seat.sitters) >= self.limits.connections_per_user_max:
             raise Rejected(
                 "rate_limited",
                 f"a user has at most {self.limits.connections_per_user_max} sessions at once",
                 retry_after_ms=self.jitter(BUSY_RETRY_MS),
                 reason="connections",
             )
-        seat.sessions += 1
+        seat.sitters[sitter] = None
         return seat
 
-    def leave_seat(self, caller: Identity) -> None:
-        """Count one less."""
-        self.seats[caller.tenant, caller.user].sessions -= 1
+    def leave_seat(self, caller: Identity, sitter: Sitter) -> None:
+        """Count one less. May be repeated."""
+        seat = self.seats.get((caller.tenant, caller.user))
+        if seat is not None:
+            seat.sitters.pop(sitter, None)
 
     async def clear_seats(self, slice_: int) -> None:
         """Forget the users who have no session and whose rates have nothing to remember.
@@ -91,14 +115,32 @@ class Services:
             now_s = trio.current_time()
             for key in keys[start : start + slice_]:
                 seat = self.seats[key]
-                if not seat.sessions and seat.bucket.is_full(now_s):
+                if not seat.sitters and seat.bucket.is_full(now_s):
                     del self.seats[key]
             await trio.lowlevel.checkpoint()
 
-    def has_expired(self, caller: Identity) -> bool:
-        """Say whether a token's time is over, by a clock that may differ from the host's."""
+    def has_expired(self, caller: Identity, *, grace_ms: int = 0) -> bool:
+        """Say whether a token's time is over, by a clock that may differ from the host's.
+
+        With ``grace_ms``, whether it has been over for that long.
+        """
         expires_ms = caller.expires_ms
-        return expires_ms is not None and expires_ms + self._leeway_ms <= self._now_ms()
+        return expires_ms is not None and expires_ms + self._leeway_ms + grace_ms <= self._now_ms()
+
+    def cut(self, tenant: str, user: str, message: str, *, before_ms: int | None = None) -> int:
+        """End a user's sessions, and give how many.
+
+        With ``before_ms``, those alone that have shown a token which is refused from then on.
+        """
+        seat = self.seats.get((tenant, user))
+        ended = 0
+        for sitter in () if seat is None else tuple(seat.sitters):
+            if before_ms is None or any(
+                (shown.tenant, shown.user) == (tenant, user) and is_revoked(shown, before_ms)
+                for shown in sitter.shown
+            ):
+                ended += sitter.cut(message)
+        return ended
 
     def jitter(self, most_ms: int) -> int:
         """Draw a time of 1 to ``most_ms`` milliseconds."""

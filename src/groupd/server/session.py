@@ -39,10 +39,12 @@ class Session:
     __slots__ = (
         "_closed",
         "_conversation",
+        "_draining",
         "_farewell",
         "_has_deadline",
         "_hub",
         "_intake",
+        "_is_cut",
         "_is_ending",
         "_is_handling",
         "_is_writing",
@@ -91,8 +93,10 @@ class Session:
         self._farewell: tuple[str, str, int | None] | None = None
         self._opened_at = trio.current_time()
         self._unflushed_bytes = 0
-        self._has_deadline = self._is_handling = self._is_writing = self._is_ending = False
+        self._has_deadline = self._is_handling = self._is_writing = False
+        self._is_ending = self._is_cut = False
         self._working: trio.CancelScope | None = None  # While a task waits for something.
+        self._draining: trio.CancelScope | None = None  # While it waits for its last answers.
         self._relieved: trio.Event | None = None
 
     @property
@@ -387,6 +391,19 @@ class Session:
         else:
             self._working.cancel()
 
+    def cut(self, code: str, message: str) -> bool:
+        """End the session now: it hears nothing more, and waits for next to nothing."""
+        self._is_cut, is_new = True, self._farewell is None
+        self._farewell = self._farewell or (code, message, None)
+        self._conversation.part()
+        if self._draining is not None:
+            self._draining.deadline = trio.current_time() + self._limits.cut_deadline_ms / 1_000
+        if self._working is not None:
+            self._working.cancel()
+        else:
+            self._end()
+        return is_new
+
     def _end(self) -> None:
         """Read nothing more, and let a task say what is still to be said."""
         if not self._is_ending:
@@ -412,9 +429,12 @@ class Session:
         if self.peer.closed:
             return
         with trio.CancelScope(shield=True) as scope:
-            scope.deadline = trio.current_time() + self._limits.drain_deadline_ms / 1_000
-            while self.open_requests:
-                await self._wait_for_change()
+            ms = self._limits.cut_deadline_ms if self._is_cut else self._limits.drain_deadline_ms
+            with trio.move_on_after(ms / 1_000) as self._draining:
+                while self.open_requests:
+                    await self._wait_for_change()
+            if self._draining.cancelled_caught and not self._is_cut:
+                return  # It has waited for long enough.
             scope.deadline = trio.current_time() + self._limits.close_grace_ms / 1_000
             self._conversation.part()
             if self._farewell is not None:

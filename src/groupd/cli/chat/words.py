@@ -326,6 +326,7 @@ ACCOUNT_WORDS: Final[Mapping[str, Say]] = MappingProxyType(
         "chat_set": _chat_set,
         "blocked": _of("You have blocked {other}; /unblock {other} ends it."),
         "unblocked": _of("You do not block {other} any more."),
+        "revoked": _of("Your older tokens are not good any more."),
         "added": _of("{by} has added you to {name}: /use {name}"),
         "requested": _of("You wait to be let into {name}; /withdraw takes that back."),
         "approved": _of("{by} has let you into {name}: /use {name}"),

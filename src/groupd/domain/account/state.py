@@ -3,8 +3,9 @@
 Placement rules:
 - What is limited for each user (groups owned, groups joined) passes through here, because a limit
   has one owner: the account's actor serves one such request at a time.
-- What a user prefers for themselves (``chats.py``), whom they have blocked (``blocks.py``) and who
-  they are (``profile.py``) is state here, so that all of their devices share it.
+- What a user prefers for themselves (``chats.py``), whom they have blocked (``blocks.py``), who
+  they are (``profile.py``) and which of their tokens are refused (``revocation.py``) is state
+  here, so that it is the same for all of their devices.
 - What happens in a group is that group's; the account only hears of it, by a reactor
   (``hearing.py``).
 """
@@ -31,7 +32,7 @@ class Account(Stream):
     """An account. It needs no founding: every user has one from the start, empty."""
 
     kind: ClassVar[str] = ACCOUNT
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     owned: dict[str, str | None] = attrs.field(factory=dict)
     """Group -> its ``ref``: the groups that count against the quota."""
@@ -44,6 +45,8 @@ class Account(Stream):
     """User -> seq of the event that blocked them."""
     profile: Profile | None = None
     """As the user's token last had it; None before they were seen."""
+    revoked_before_ms: int = 0
+    """Tokens that were issued before this time are refused; 0 where there is no such time."""
 
     def dump(self, *, erasable: bool = True) -> Any:
         """Give the state as plain values."""
@@ -54,12 +57,13 @@ class Account(Stream):
             [[group, *attrs.astuple(chat)] for group, chat in self.chats.items()],
             list(self.blocked.items()),
             None if self.profile is None else list(attrs.astuple(self.profile)),
+            self.revoked_before_ms,
         ]
 
     @classmethod
     def load(cls, plain: Any) -> Self:
         """Rebuild an account from ``dump``."""
-        head, owned, heard, chats, blocked, profile = plain
+        head, owned, heard, chats, blocked, profile, revoked_before_ms = plain
         return cls(
             seq=head[0],
             n=head[1],
@@ -70,6 +74,7 @@ class Account(Stream):
             chats={row[0]: Chat(*row[1:]) for row in chats},
             blocked=dict(blocked),
             profile=None if profile is None else Profile(*profile),
+            revoked_before_ms=revoked_before_ms,
         )
 
 
