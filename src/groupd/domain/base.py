@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 GROUP: Final = "group"
 ACCOUNT: Final = "account"
 SERVER: Final = ""
-"""The ``user`` of what the server does itself, and of what the host application does by it: in
-every group but direct chats it ranks as the owner, and it is never a member. No token names it."""
+"""The ``user`` of what the server does itself, and of what the host application does by it. It is
+never a member, but ranks as the owner of every group but direct chats. No token names it."""
 
 
 class StreamKey(NamedTuple):
@@ -105,8 +105,7 @@ class Card:
     reactions: dict[str, int] = attrs.field(factory=dict)
     """Reaction -> how many users; never 0."""
     replies: int = 0
-    """How many messages reply to it, recalled ones left out. For readers of the store alone: no
-    decision asks for it, so ``touch`` does not keep it true."""
+    """Messages that reply to it, but recalled ones. No decision asks: ``touch`` passes it over."""
 
 
 @attrs.frozen
@@ -199,8 +198,8 @@ class Context:
 class Receipt(NamedTuple):
     """What is remembered of a request that changed something; its result is made from this.
 
-    ``seq`` and ``time_ms`` are those of the first event that the request caused; ``value`` is
-    what else that event adds (see ``Event.receipt_value``).
+    ``seq`` and ``time_ms`` are those of the first event that the request caused, ``value`` is its
+    ``receipt_value``.
     """
 
     request_hash: bytes
@@ -213,14 +212,13 @@ class Receipt(NamedTuple):
 class Rule:
     """A condition under which a request is allowed: enforced by the guard, shown by ``explain``.
 
-    ``refuse(state, context, request)`` gives the refusal, or None where the rule holds; a rule
-    that does not concern the caller holds. ``value(state, context)`` gives what is configured.
+    ``refuse(state, context, request)`` gives the refusal, or None where the rule holds or is not
+    of the caller's concern; ``value(state, context)`` gives what is configured.
     """
 
     name: str
     source: str
-    """Where its value comes from: ``plan``, ``group``, ``role``, ``account``, ``tenant`` or
-    ``contract``."""
+    """Where its value comes from: plan, group, role, account, tenant or contract."""
     refuse: Callable[[Any, Context, Any], Rejected | None]
     value: Callable[[Any, Context], Any] = lambda state, context: None
     bars: bool = False

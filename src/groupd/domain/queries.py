@@ -399,7 +399,8 @@ def check_path(value: Any, field: str) -> str:
     """Check what may be a path; whether it is a good one is seen where there are files."""
     if type(value) is not str or not 1 <= len(value) <= PATH_MAX:
         raise fields.refuse(field, f"expected a path of 1 to {PATH_MAX} characters")
-    return value
+    path: str = fields.clean_value(value, field)
+    return path
 
 
 @attrs.frozen
