@@ -19,6 +19,7 @@ from groupd.config import (
     MetricsConfig,
     Plan,
     TlsConfig,
+    WebhookConfig,
 )
 from groupd.domain.account.state import Account as AccountState
 from groupd.domain.catalog import REQUESTS
@@ -29,7 +30,7 @@ from groupd.storage.sqlite_schema import MIGRATIONS
 from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "tls", "metrics", "host", "limits", "plans")
+TABLES = ("auth", "tls", "metrics", "host", "limits", "plans", "webhooks")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -41,6 +42,7 @@ def _documented() -> dict[str, str]:
     for heading, prefix in (
         (r"## `\[metrics\]`", "metrics."),
         (r"## `\[host\]`", "host."),
+        (r"## `\[\[webhooks", "webhooks."),
         (r"### `\[\[auth", "issuers."),
     ):
         text = re.sub(
@@ -73,6 +75,7 @@ def _settings() -> dict[str, Any]:
         "metrics": attrs.asdict(MetricsConfig()),
         "host": attrs.asdict(HostConfig()),
         "issuers": issuer,
+        "webhooks": {field.name: field.default for field in attrs.fields(WebhookConfig)},
     }
     for table, values in own.items():
         found |= {f"{table}.{name}": value for name, value in values.items()}

@@ -17,6 +17,7 @@ from groupd.config_auth import CLAIMS as CLAIMS
 from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
 from groupd.config_checks import not_negative, positive
+from groupd.config_webhooks import WebhookConfig as WebhookConfig
 from groupd.errors import ConfigError
 
 
@@ -377,6 +378,8 @@ class Config:
     tls: TlsConfig = attrs.field(factory=TlsConfig)
     metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
     host: HostConfig = attrs.field(factory=HostConfig)
+    webhooks: tuple[WebhookConfig, ...] = ()
+    """Endpoints that are told of what happens."""
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = PLANS
 

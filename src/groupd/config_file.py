@@ -31,11 +31,13 @@ from groupd.config import (
     PLANS,
     AuthConfig,
     Config,
+    HostConfig,
     IssuerConfig,
     Limits,
     MetricsConfig,
     Plan,
     TlsConfig,
+    WebhookConfig,
 )
 from groupd.errors import ConfigError
 
@@ -259,7 +261,10 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         partial(_is_made_from, Mapping), partial(_mapping, converter)
     )
-    for cls in (Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig, Config):
+    for cls in (
+        *(Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig),
+        *(HostConfig, WebhookConfig, Config),
+    ):
         converter.register_structure_hook(cls, _table_hook(cls, converter))
     return converter
 

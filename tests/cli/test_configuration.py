@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from groupd.cli.configuration import as_toml, check, show
+from groupd.cli.configuration import SECRET_SHOWN, as_toml, check, show
 from groupd.config import PLANS, AuthConfig, Config, Limits, MetricsConfig, Plan, TlsConfig
 from groupd.config_file import Written, load_config, read_config
 from groupd.errors import ConfigError
@@ -161,3 +163,16 @@ def test_who_has_written_a_setting_is_known_to_the_setting() -> None:
     assert origins["data",] == "GROUPD_DATA"
     assert origins["log_level",] == "command line"
     assert origins["memory",] is None
+
+
+def test_tables_of_an_array_are_shown_without_their_secrets(tmp_path: Path) -> None:
+    secret = "whsec_" + "A" * 32
+    file = tmp_path / "groupd.toml"
+    hook = {"name": "shop", "url": "https://shop.example/hook", "kinds": ["posted"]}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in hook.items()]
+    file.write_text("\n".join(["[[webhooks]]", *lines, f'secret = "{secret}"', ""]))
+    shown = as_toml(read_config(file, {}, {}))
+    assert secret not in shown
+    (table,) = tomllib.loads(shown)["webhooks"]
+    assert hook.items() <= table.items()
+    assert table["secret"] == SECRET_SHOWN

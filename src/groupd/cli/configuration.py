@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import orjson
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from groupd.auth import TokenVerifier
 from groupd.config_file import Setting, Written, read_config
 from groupd.server.certificates import server_context
 
+SECRET_SHOWN: Final = "set, and not shown"
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -89,7 +91,7 @@ def _origin(setting: Setting) -> str:
 def _shown(setting: Setting) -> str:
     if setting.value is None:
         return "not set"
-    return "set, and not shown" if setting.is_secret else _value(setting.value)
+    return SECRET_SHOWN if setting.is_secret else _value(setting.value)
 
 
 def _value(value: Any) -> str:
@@ -99,8 +101,23 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         # JSON's strings are TOML's, but for one character that TOML wants escaped.
         return orjson.dumps(value).decode().replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return _inline(value)
+    if attrs.has(type(value)):
+        return _inline({field.name: _field(value, field) for field in attrs.fields(type(value))})
     assert isinstance(value, bool | int), value
     return str(value).lower()
+
+
+def _inline(table: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in table.items() if value is not None}
+    return f"{{{', '.join(f'{_key(name)} = {_value(value)}' for name, value in given.items())}}}"
+
+
+def _field(table: Any, field: attrs.Attribute[Any]) -> Any:
+    """Give what a table of an array says: of a secret only that there is one."""
+    value = getattr(table, field.name)
+    return SECRET_SHOWN if value and not field.repr else value
 
 
 def _key(name: str) -> str:

@@ -64,6 +64,8 @@ class Consumer:
     name: str
     cursor: str
     lag: int
+    last_error: str | None = None
+    """Why it has come no further, where it is one of the server's own."""
 
 
 class Feed:
@@ -74,6 +76,14 @@ class Feed:
         self._limits = limits
         self._news = trio.Event()
         self._waiting = 0
+        self._errors: dict[tuple[str, str], str] = {}
+
+    def note_error(self, tenant: str, consumer: str, error: str | None) -> None:
+        """Note what is wrong with a consumer, for ``consumers`` to show; None for nothing."""
+        if error is None:
+            self._errors.pop((tenant, consumer), None)
+        else:
+            self._errors[tenant, consumer] = error
 
     def rouse(self) -> None:
         """Hear that records were appended. Called for each batch, so it is cheap."""
@@ -138,7 +148,12 @@ class Feed:
             return store.last_position(), _known(store, tenant)
 
         last, known = await self._log.read(read)
-        return [Consumer(name, self._cursor(position), last - position) for name, position in known]
+        return [
+            Consumer(
+                name, self._cursor(position), last - position, self._errors.get((tenant, name))
+            )
+            for name, position in known
+        ]
 
     async def _place(self, tenant: str, name: str, begin: str) -> int:
         known = dict(await self._log.read(lambda store: store.positions(name)))
