@@ -46,7 +46,7 @@ kill: $(READY_DEV) ## kill a real server CYCLES=1000 times while clients use it
 	$(BIN)/python -m tests.crash.kill_loop --cycles $(CYCLES)
 
 EXECUTIONS ?= 2000000
-fuzz: $(READY_DEV) ## feed EXECUTIONS=2000000 malformed inputs to whatever reads any
+fuzz: $(READY_DEV) ## feed EXECUTIONS=2000000 malformed inputs, in all, to whatever reads any
 	$(BIN)/python -m tests.fuzz.run --executions $(EXECUTIONS)
 
 check: $(READY_DEV) ## lint, formatting and types

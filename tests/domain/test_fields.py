@@ -222,6 +222,13 @@ def test_a_user_has_1_to_64_bytes_and_stays_as_it_is() -> None:
         refused(fields.clean_user, user, "u")
 
 
+def test_a_user_that_nobody_can_see_is_none() -> None:
+    for user in (" ", "   ", "\u3000", "\u200b", "\u2060 \ufeff", "\u3164"):
+        refused(fields.clean_user, user, "u")
+    for user in ("a\u200db", "👩\u200d👧"):
+        assert fields.clean_user(user, "u") == user
+
+
 def test_a_list_of_users_counts_each_once_and_is_bounded_as_sent() -> None:
     assert Sample(users=["b", "b"]).users == ("b",)
     for wrong in (["a", "b", "c"], ["a", "a", "a"], "ab", {"a": 1}, [["a"]], [None]):

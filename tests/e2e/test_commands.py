@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ def test_the_installed_script_runs(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    program = """
+        import sys
+        class Interrupts:
+            def find_spec(self, name, *_):
+                if name == "groupd":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupts())
+        from groupd_command import main
+        main()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert "from groupd_command import main" in GROUPD.read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -73,11 +96,19 @@ WRONG = {
     "a user of nothing": ("revoke ann --data nowhere", "nowhere"),
     "a session of nobody": ("disconnect ann --data nowhere", "nowhere"),
     "a time that is none": ("revoke ann --before noon", "2026-01-31T12:00:00Z"),
+    "a limit below one": ("log G --limit -5", "limit"),
+    "a limit of none": ("log G --limit 0", "limit"),
+    "a seq below none": ("log G --after -1", "after"),
+    "a user that shows nothing": ("token \u200b --data nowhere", "show something"),
     "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
 }
 
 
-MISTYPED = (*list(WRONG)[:6], "a duration that is none", "a time that is none")
+MISTYPED = (
+    *list(WRONG)[:6],
+    *("a duration that is none", "a time that is none"),
+    *("a limit below one", "a limit of none", "a seq below none"),
+)
 """What the parser of the command line refuses, with another code by custom."""
 
 

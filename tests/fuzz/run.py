@@ -1,6 +1,6 @@
 """Fuzz by hand: ``python -m tests.fuzz.run --help``.
 
-    python -m tests.fuzz.run                                   every target, 20,000 inputs each
+    python -m tests.fuzz.run                                   200,000 inputs, shared among targets
     python -m tests.fuzz.run frames --executions 2000000       one target, for long
     python -m tests.fuzz.run tokens --seed 7 --number 1234     one input, with its traceback
     python -m tests.fuzz.run tokens --hex 00ff                 these bytes
@@ -49,7 +49,7 @@ app = cyclopts.App(name="fuzz", help="Try malformed input on the parts of groupd
 def run(
     target: Annotated[str | None, Parameter(help=f"One of {', '.join(TARGETS)}.")] = None,
     *,
-    executions: Annotated[int, Parameter(help="Of each target.")] = 20_000,
+    executions: Annotated[int, Parameter(help="In all, shared among the targets.")] = 200_000,
     seconds: Annotated[float | None, Parameter(help="At most this long for each.")] = None,
     seed: Annotated[int, Parameter(help="Other inputs for another one.")] = 0,
     number: Annotated[int | None, Parameter(help="Only this execution.")] = None,
@@ -81,19 +81,24 @@ def run(
         assert data is not None
         sys.exit(_once(console, target, data))
     found: dict[tuple[str, str], Finding] = {}
-    for name in names:
+    for name, share in zip(names, shares(executions, len(names)), strict=True):
         if engine == "atheris":
             from tests.fuzz import atheris_engine
 
-            findings = atheris_engine.run(name, executions=executions, seconds=seconds, seed=seed)
+            findings = atheris_engine.run(name, executions=share, seconds=seconds, seed=seed)
         else:
-            findings = _many(console, name, executions, seconds, seed, jobs)
+            findings = _many(console, name, share, seconds, seed, jobs)
         for finding in findings:
             if finding.key not in found and len(found) < SHOWN_MAX:
                 found[finding.key] = finding
                 _show(console, finding, folder)
     console.print(f"{len(found)} findings", style="red" if found else "green")
     sys.exit(1 if found else 0)
+
+
+def shares(whole: int, count: int) -> list[int]:
+    """Share a number of executions out as evenly as it goes, and at least one to each."""
+    return [max(1, (whole + place) // count) for place in range(count)]
 
 
 def _once(console: Console, name: str, data: bytes) -> int:

@@ -22,11 +22,19 @@ from tests.fuzz.corpus import METHODS, VALUES, message_of
 from tests.fuzz.loop import Finding, attempt, fuzz, input_of, kept, save, shorten
 from tests.fuzz.mutate import INPUT_MAX_BYTES, encode, malform
 from tests.fuzz.received import _read
+from tests.fuzz.run import shares
 from tests.fuzz.stored import sample
 from tests.fuzz.target import Target, check_refusal
 from tests.fuzz.targets import TARGETS
 
 SHOWN_MAX = 3
+
+
+def test_executions_are_shared_among_the_targets() -> None:
+    assert shares(2_000_000, 10) == [200_000] * 10
+    assert shares(7, 1) == [7]
+    assert (shares(25, 10), sum(shares(25, 10))) == ([2] * 5 + [3] * 5, 25)
+    assert shares(3, 10) == [1] * 10, "each has at least one"
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -17,6 +17,7 @@ import cyclopts
 import orjson
 import trio
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.markup import escape
 
@@ -254,8 +255,10 @@ def chat(
 def log_(
     group: str,
     *,
-    after: Annotated[int, Parameter(help="Begin after this seq.")] = 0,
-    limit: Annotated[int | None, Parameter(help="Show at most so many events.")] = None,
+    after: Annotated[int, Parameter(validator=Number(gte=0), help="Begin after this seq.")] = 0,
+    limit: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="Show at most so many events.")
+    ] = None,
     account: Annotated[
         bool, Parameter(negative="", help="GROUP is a user: show their own log.")
     ] = False,

@@ -161,13 +161,15 @@ def refuse_script(value: str, field: str) -> None:
 
 
 def clean_user(value: Any, field: str) -> str:
-    """Check a user id: the host's own, 1 to 64 bytes."""
+    """Check a user id: the host's own, 1 to 64 bytes, and not one that nobody can see."""
     if type(value) is not str:
         raise refuse(field, "expected a user id, a string")
     if not 1 <= len(value.encode("utf-8", "replace")) <= CONTENT.user_max_bytes:
         raise refuse(field, f"a user id has 1 to {CONTENT.user_max_bytes} bytes")
     if _FORBIDDEN_IN_NAME.search(value) or value == "*":
         raise refuse(field, "not a user id")
+    if value.isspace() if is_plain(value) else is_blank(value):
+        raise refuse(field, "a user id must show something")
     return value
 
 

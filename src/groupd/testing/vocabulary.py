@@ -34,7 +34,8 @@ SCALARS: Final[Mapping[str, str]] = {
     "seq": "A place in a log, counted from 1; 0 stands for the place before the first event.",
     "time_ms": "Milliseconds since the epoch (1970, UTC), an integer.",
     "group": "A group's id: 16 characters of 0-9, A-Z, a-z, _ and -.",
-    "user": "A user's id, the host application's own: 1 to 64 bytes of UTF-8, and not `*`.",
+    "user": "A user's id, the host application's own: 1 to 64 bytes of UTF-8, not `*`, "
+    "and not one that shows nothing.",
     "author": "A user's id, or the empty string for what the server does itself.",
     "id": "A request id: a UUIDv7 in its 36-character form, in either case.",
     "code": "A share link's secret: the group's id and 22 characters of base64url.",
