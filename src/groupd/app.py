@@ -26,7 +26,7 @@ from groupd.auth import KeyRings, TokenVerifier, issue_token
 from groupd.auth.http_keys import http_key_rings
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
-from groupd.data_files import SECRET_FILE, auth_secret, follow_service_keys, link_keys
+from groupd.data_files import auth_secret, follow_service_keys, has_secret, link_keys
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
 from groupd.engine import hub as engine
@@ -264,7 +264,7 @@ async def _serve_from(
     asked, config = config, within_descriptors(config)
     data = Path(config.data)
     needs_secret = not (config.auth.has_own_keys or config.auth.issuers)
-    made_secret = needs_secret and not (data / SECRET_FILE).exists()
+    made_secret = needs_secret and not has_secret(data)
     verifier, rings = _trust(config, make_secret=True)
     async with (
         engine.open_hub(

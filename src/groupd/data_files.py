@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +28,13 @@ SERVICE_KEYS_EVERY_S: Final = 0.5
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write a file that only its owner can read, whole or not at all.
+
+    Its directory is made where there is none. Raises ConfigError where it cannot be written.
+    """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
@@ -38,44 +42,68 @@ def write_private(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _read(path: Path) -> str | None:
+    """Read a file, or None where there is none. Raises ConfigError where it cannot be read."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected text, got other bytes") from error
+
+
+def has_secret(data: Path) -> bool:
+    """Say whether a data directory has a secret for tokens; raises ConfigError as reading it."""
+    return _read(data / SECRET_FILE) is not None
 
 
 def auth_secret(config: Config, *, make: bool) -> str:
     """Give the secret that tokens are signed with: the configured one, or the data directory's.
 
-    With ``make`` a missing one is made. Raises ConfigError where there is none.
+    With ``make`` a missing one is made. Raises ConfigError where there is none, or it cannot be
+    read or made.
     """
     if config.auth.secret is not None:
         return config.auth.secret
     path = Path(config.data) / SECRET_FILE
-    if not path.exists():
+    secret = _read(path)
+    if secret is None:
         if not make:
             raise ConfigError(
                 f"{path}: there is no secret; start the server once, set GROUPD_AUTH_SECRET, "
                 "or name the server's directory with --data"
             )
-        write_private(path, secrets.token_urlsafe(48))
-    return path.read_text().strip()
+        secret = secrets.token_urlsafe(48)
+        write_private(path, secret)
+    return secret.strip()
 
 
 def link_keys(directory: Path | None) -> LinkKeys:
     """Give the keys for share links: the data directory's, made at the first start.
 
-    Without a directory they live as long as the process.
+    Without a directory they live as long as the process. Raises ConfigError where they cannot be
+    read or made.
     """
     if directory is None:
         return LinkKeys({"memory": secrets.token_bytes(32)}, "memory")
     path = directory / LINK_KEYS_FILE
-    if not path.exists():
+    text = _read(path)
+    if text is None:
         made = {"current": "k1", "keys": {"k1": secrets.token_hex(32)}}
-        write_private(path, json.dumps(made, indent=2))
+        text = json.dumps(made, indent=2)
+        write_private(path, text)
     try:
-        plain = json.loads(path.read_text())
+        plain = json.loads(text)
         keys = {name: bytes.fromhex(key) for name, key in plain["keys"].items()}
         return LinkKeys(keys, str(plain["current"]))
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: expected {{current, keys}} with hex keys: {error}") from None
 
 

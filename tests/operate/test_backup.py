@@ -125,6 +125,16 @@ async def test_nothing_is_ever_written_over(tmp_path: Path, what: str) -> None:
     assert not (tmp_path / "backup.partial").exists()
 
 
+async def test_a_backup_inside_of_the_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    async with open_hub(tmp_path / "data") as hub:
+        for name in ("data/backup", "link/backup", "other/../data/backup", "data", "link"):
+            with pytest.raises(LogUnavailable, match="inside of the data directory"):
+                await take(hub.log, tmp_path, name)
+        await take(hub.log, tmp_path, "data.backup")
+    assert names(tmp_path) == ["data", "data.backup", "link"]
+
+
 async def test_one_that_was_cut_short_is_in_the_way_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "backup.partial").mkdir()
     async with open_hub(tmp_path / "data") as hub:

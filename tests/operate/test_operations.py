@@ -192,7 +192,13 @@ async def test_a_second_server_and_a_damaged_file_end_with_1_and_say_so(groupd: 
 # Cyclopts wonders at being run without arguments inside a test.
 @pytest.mark.filterwarnings("ignore:Cyclopts application")
 @pytest.mark.parametrize(
-    ("error", "code"), [(LogBroken("groupd.sqlite3: IOError"), 1), (KeyboardInterrupt(), 130)]
+    ("error", "code"),
+    [
+        (LogBroken("groupd.sqlite3: IOError"), 1),
+        (ExceptionGroup("", [LogBroken("groupd.sqlite3: IOError")]), 1),
+        (KeyboardInterrupt(), 130),
+        (BaseExceptionGroup("", [BaseExceptionGroup("", [KeyboardInterrupt()])]), 130),
+    ],
 )
 def test_an_error_of_the_disk_ends_with_1_and_an_interrupt_with_130(
     error: BaseException,
@@ -219,9 +225,17 @@ async def test_backup_and_export_refuse_what_is_there_with_1(groupd: Groupd) -> 
             done = await groupd.run(command, there, "--data", server.data)
             assert done.returncode == 1
             assert "is there already" in done.stderr
+            assert "retry_after_ms" not in done.stderr, "that is for programs"
             done = await groupd.run(command, groupd.directory / "new", "--data", "nowhere")
             assert done.returncode == 1
             assert "nowhere: there is no store" in done.stderr
+        missing = groupd.directory / "no" / "such" / "place"
+        done = await groupd.run("export", missing, "--data", server.data)
+        assert done.returncode == 1
+        assert f"there is no directory {missing.parent}" in done.stderr
+        assert ".copy" not in done.stderr
+        done = await groupd.run("backup", server.data / "backup", "--data", server.data)
+        assert (done.returncode, "inside of the data" in done.stderr) == (1, True)
         done = await groupd.run("import", there, "--data", groupd.directory / "empty")
         assert done.returncode == 1
         assert "not what groupd export writes" in done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage import transfer
 from groupd.storage.export_file import MAGIC, Counts, ExportWriter
 from groupd.storage.port import PutPosition
+from groupd.storage.sqlite import SqliteStore
+from groupd.storage.transfer import export_to
 from tests.operate.rig import (
     account_key,
     all_have_heard,
@@ -137,6 +141,20 @@ async def test_an_export_is_never_written_over_anything(tmp_path: Path) -> None:
         await export_files(tmp_path / "data", tmp_path / "other")
     assert (tmp_path / "export").read_text() == "mine"
     assert names(tmp_path) == ["data", "export", "other.partial"]
+
+
+async def test_what_comes_to_be_there_while_it_is_made_stays(tmp_path: Path) -> None:
+    await make(tmp_path, posts=2)
+    path = tmp_path / "export"
+    with (
+        closing(SqliteStore.open_to_read(tmp_path / "data")) as store,
+        pytest.raises(LogUnavailable, match=f"^{re.escape(str(path))} is there already"),
+    ):
+        export_to(
+            path, store, reactors=[], time_ms=5, version="1", go_on=lambda: path.touch()
+        )  # fmt: skip
+    assert path.read_bytes() == b""
+    assert names(tmp_path) == ["data", "export"]
 
 
 async def test_an_import_begins_with_an_empty_directory(tmp_path: Path) -> None:

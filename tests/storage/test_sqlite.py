@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -134,6 +135,66 @@ def test_a_setting_that_does_not_take_is_noticed(
     monkeypatch.setattr(sqlite_file, "_SETTINGS", (("journal_mode", "off", "wal"),))
     with pytest.raises(LogUnavailable, match="journal_mode is 'off' instead of 'wal'"):
         SqliteStore.open(tmp_path, new_id=lambda: "one")
+
+
+# --- reading alone
+
+
+def test_to_look_at_a_store_changes_nothing_of_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    do(store, append(HALL, 1))
+    store.close()
+    before = {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()
+    }
+    seen = SqliteStore.open_to_read(tmp_path)
+    assert (seen.id, seen.index_is_stale, seen.streams(None, 9)) == ("one", False, [HALL])
+    seen.checkpoint()
+    seen.close()
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    assert after == before
+
+
+def test_what_a_killed_server_wrote_last_is_seen(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "data", new_id=lambda: "one")
+    do(store, append(HALL, 1))
+    shutil.copytree(tmp_path / "data", tmp_path / "killed")
+    store.close()
+    seen = SqliteStore.open_to_read(tmp_path / "killed")
+    assert seen.streams(None, 9) == [HALL]
+    seen.close()
+
+
+def test_several_look_at_a_store_but_not_while_another_has_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    with pytest.raises(LogUnavailable, match="in use by another groupd process"):
+        SqliteStore.open_to_read(tmp_path)
+    store.close()
+    one, other = SqliteStore.open_to_read(tmp_path), SqliteStore.open_to_read(tmp_path)
+    with pytest.raises(LogUnavailable, match="in use by another groupd process"):
+        SqliteStore.open(tmp_path, new_id=lambda: "two")
+    one.close()
+    other.close()
+    SqliteStore.open(tmp_path, new_id=lambda: "two").close()
+
+
+def test_to_look_at_what_is_no_store_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(LogUnavailable, match="No such file"):
+        SqliteStore.open_to_read(tmp_path)
+    (tmp_path / FILE_NAME).touch()
+    with pytest.raises(LogUnavailable, match="there is no store"):
+        SqliteStore.open_to_read(tmp_path)
+    (tmp_path / FILE_NAME).write_bytes(b"x" * 5_000)
+    with pytest.raises(LogCorrupt, match="is not a groupd store"):
+        SqliteStore.open_to_read(tmp_path)
+
+
+def test_a_path_with_signs_of_a_url_is_read_like_another(tmp_path: Path) -> None:
+    data = tmp_path / "50% off? yes#1 茶"
+    SqliteStore.open(data, new_id=lambda: "one").close()
+    seen = SqliteStore.open_to_read(data)
+    assert seen.id == "one"
+    seen.close()
 
 
 # --- what is on the disk

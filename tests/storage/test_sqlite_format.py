@@ -9,6 +9,9 @@ from typing import Final
 import apsw
 import pytest
 
+from groupd.cli import operate
+from groupd.cli.backup import back_up
+from groupd.config import Config
 from groupd.domain.base import Record, StreamKey
 from groupd.domain.projection import Change, PutCard, PutProfile, PutRevocation, React, Spoke
 from groupd.errors import LogUnavailable
@@ -192,6 +195,25 @@ def test_an_older_file_keeps_its_records_and_gets_an_empty_index(old: Path) -> N
     assert (store.position("reactor"), store.next_deadline_ms()) == (4, 9)
     assert [entry.stream for entry in store.followed(0, 9)] == [ANN]
     store.close()
+
+
+def test_an_older_file_that_is_only_looked_at_stays_as_it_is(old: Path) -> None:
+    before = (old / FILE_NAME).read_bytes()
+    store = SqliteStore.open_to_read(old)
+    assert (store.id, store.index_is_stale) == ("one", True)
+    assert list(store.read(HALL, 0, 9).records) == sample_records(HALL, 3)
+    assert store.cursors(TENANT, "hall") == {"ann": 2}
+    assert [entry.stream for entry in store.followed(0, 9)] == [ANN]
+    store.close()
+    assert (old / FILE_NAME).read_bytes() == before
+
+
+async def test_it_can_be_backed_up_and_check_says_what_it_wants(old: Path, tmp_path: Path) -> None:
+    config = Config(data=str(old))
+    with pytest.raises(LogUnavailable, match=r"older groupd's.*--rebuild-index"):
+        await operate.check(config, rebuild_index=False)
+    assert await back_up(config, tmp_path / "backup")
+    assert format_of(tmp_path / "backup") == format_of(old) == 1
 
 
 def test_its_index_is_made_anew_from_the_records(old: Path) -> None:

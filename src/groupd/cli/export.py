@@ -19,11 +19,11 @@ from rich.filesize import decimal
 from rich.markup import escape
 
 from groupd.cli.backup import shown_growing, size_of
-from groupd.cli.files import ask_server, export_files, import_files
+from groupd.cli.files import ask_server, export_files, import_files, is_there
 from groupd.cli.operate import expect_store
 from groupd.config import Config
 from groupd.domain.queries import OperatorBackup
-from groupd.errors import LogUnavailable
+from groupd.errors import LogUnavailable, Rejected
 from groupd.storage.backup import PARTIAL
 from groupd.storage.sqlite import FILE_NAME
 
@@ -56,6 +56,8 @@ async def export(config: Config, file: Path) -> bool:
 
 def _expect_nothing(path: Path) -> None:
     """Refuse before the work is done, rather than after it."""
+    if not is_there(path.parent):
+        raise LogUnavailable(f"{path} cannot be written: there is no directory {path.parent}")
     if os.path.lexists(path):
         raise LogUnavailable(f"{path} is there already; an export is never written over anything")
 
@@ -69,7 +71,13 @@ async def _still_store(config: Config, path: Path) -> AsyncIterator[Path]:
             yield Path(config.data)
             return
         copy = path.with_name(path.name + COPY)
-        await running.ask(OperatorBackup(directory=str(copy)))
+        try:
+            await running.ask(OperatorBackup(directory=str(copy)))
+        except Rejected as error:
+            raise LogUnavailable(
+                f"{path}: an export beside a running server begins with a backup in {copy}, "
+                f"which the server could not make: {error.message}"
+            ) from error
         try:
             yield copy
         finally:

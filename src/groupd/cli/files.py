@@ -18,12 +18,13 @@ from groupd.domain.base import Request, StreamKey
 from groupd.engine.ledger import project, snapshot_of
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.reactors import AccountReactor
+from groupd.errors import LogUnavailable
 from groupd.server.link import connect_socket
 from groupd.storage import mend
 from groupd.storage.export_file import Counts
 from groupd.storage.log import Log, open_log
 from groupd.storage.offline import in_thread
-from groupd.storage.sqlite import FILE_NAME
+from groupd.storage.sqlite import FILE_NAME, SqliteStore
 from groupd.storage.transfer import export_to, import_from
 from groupd.system import SystemClock
 from groupd.version import VERSION
@@ -33,14 +34,26 @@ from groupd.wire.rpc import FrameLimits
 
 
 def has_store(config: Config) -> bool:
-    """Say whether the data directory holds a store."""
-    return (Path(config.data) / FILE_NAME).exists()
+    """Say whether the data directory holds a store; raises LogUnavailable as ``is_there``."""
+    return is_there(Path(config.data) / FILE_NAME)
+
+
+def is_there(path: Path) -> bool:
+    """Say whether there is a file; raises LogUnavailable where one may not look."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise LogUnavailable(f"{path.parent} cannot be looked into: {error.strerror}") from error
+    return True
 
 
 @asynccontextmanager
-async def open_files(config: Config) -> AsyncIterator[Log]:
-    """Open the files of a data directory that no server is using, to look at them."""
-    async with open_log(partial(open_store, Path(config.data)), threaded=True) as store:
+async def open_files(config: Config, *, writes: bool = False) -> AsyncIterator[Log]:
+    """Open the files of a data directory that no server is using: to look at them, or to write."""
+    opened = open_store if writes else SqliteStore.open_to_read
+    async with open_log(partial(opened, Path(config.data)), threaded=True) as store:
         yield store
 
 
@@ -60,7 +73,7 @@ async def ask_server(config: Config) -> AsyncIterator[RunningServer | None]:
     """Give the server that is using a data directory, or None where there is none."""
     path = (Path(config.data) / SOCKET_FILE).resolve()
     link = None
-    if path.exists():
+    if is_there(path):
         with suppress(trio.BrokenResourceError):
             link = await connect_socket(f"unix://{path}")
     if link is None:
@@ -83,7 +96,7 @@ async def export_files(data: Path, path: Path) -> Counts:
     """Export the store of a directory; see ``transfer.export_to``."""
 
     def work(go_on: Callable[[], None]) -> Counts:
-        with closing(open_store(data)) as store:
+        with closing(SqliteStore.open_to_read(data)) as store:
             return export_to(
                 path,
                 store,
@@ -116,7 +129,10 @@ async def mend_files(data: Path, stream: StreamKey, copy: Path) -> Sequence[int]
     """Mend one stream by a backup; see ``mend.mend``."""
 
     def work(go_on: Callable[[], None]) -> Sequence[int]:
-        with closing(open_store(data)) as store, closing(open_store(copy)) as other:
+        with (
+            closing(open_store(data)) as store,
+            closing(SqliteStore.open_to_read(copy)) as other,
+        ):
             return mend.mend(store, other, stream)
 
     return await in_thread(work)

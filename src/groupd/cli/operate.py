@@ -29,6 +29,7 @@ from groupd.domain.queries import OperatorCheck, OperatorLog
 from groupd.engine.ledger import project
 from groupd.errors import LogUnavailable
 from groupd.server import operator
+from groupd.storage.sqlite import SqliteStore
 from groupd.system import SystemClock
 from groupd.wire.codec import Encoded
 
@@ -84,8 +85,17 @@ class _Files:
 
     async def ask(self, request: operator.OperatorRequest) -> Mapping[str, Any]:
         now_ms = SystemClock().now_ms()
+        if isinstance(request, OperatorCheck) and await self._log.read(_has_stale_index):
+            raise LogUnavailable(
+                f"{self._config.data}: its index is an older groupd's, or was not finished; "
+                "`groupd check --rebuild-index` makes it anew (of a backup, do so to a copy)"
+            )
         result = await operator.serve(self._log, self._config, request, now_ms=now_ms, rests=False)
         return result.decode() if isinstance(result, Encoded) else result
+
+
+def _has_stale_index(store: SqliteStore) -> bool:
+    return store.index_is_stale
 
 
 # --- log
@@ -181,7 +191,7 @@ async def _rebuild(config: Config, console: Console) -> None:
         if running is not None:
             raise LogUnavailable(f"a server is using {config.data}; stop it before --rebuild-index")
     expect_store(config)
-    async with open_files(config) as log:
+    async with open_files(config, writes=True) as log:
         with console.status("making the index anew"):
             count = await log.read(lambda store: store.rebuild_index(project))
     console.print(f"The index was made anew from {count} records.")

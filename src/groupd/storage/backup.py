@@ -67,11 +67,12 @@ async def back_up(
     Rounds of writes go on in between, and what they commit is in the copy. ``rest_factor`` says
     how long to rest between two steps, as a multiple of a step; 0 where nobody is held up.
 
-    Raises LogUnavailable where there is something at ``target`` already, or where the copy cannot
-    be made; then, and when it is cancelled, nothing of it is left.
+    Raises LogUnavailable where there is something at ``target`` already, where that is inside of
+    ``data``, or where the copy cannot be made; then, and when it is cancelled, nothing of it is
+    left.
     """
     partial_ = target.with_name(target.name + PARTIAL)
-    _make_directory(target, partial_)
+    _make_directory(data, target, partial_)
     try:
         with trio.CancelScope(shield=True):  # A copy that is begun must be closed by somebody.
             copy = await log.read(partial(_begin, partial_ / FILE_NAME))
@@ -91,8 +92,13 @@ async def back_up(
     return Backup(target, copy.pages, size_bytes)
 
 
-def _make_directory(target: Path, partial_: Path) -> None:
+def _make_directory(data: Path, target: Path, partial_: Path) -> None:
     """Make the directory to work in; raises LogUnavailable where something is in the way."""
+    if target.resolve().is_relative_to(data.resolve()):
+        raise LogUnavailable(
+            f"{target} is inside of the data directory, and would be lost with it; "
+            "name another place"
+        )
     if os.path.lexists(target):
         raise LogUnavailable(f"{target} is there already; a backup is never written over anything")
     try:

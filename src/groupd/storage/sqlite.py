@@ -1,15 +1,16 @@
 """The store on disk: one SQLite file, one transaction per round, fsynced before it is answered.
 
 Reading order: ``sqlite_schema.py`` says what lies where, ``sqlite_file.py`` what a transaction and
-an error are, ``sqlite_records.py`` keeps the records and ``sqlite_index.py`` the index, and this
-file is the ``Store`` on top.
+an error are, ``sqlite_lock.py`` who may have it, ``sqlite_meta.py`` how it begins,
+``sqlite_records.py`` keeps the records and ``sqlite_index.py`` the index, and this file is the
+``Store`` on top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from groupd.domain.base import GROUP, Audience, Card, Record, StreamKey
 from groupd.domain.projection import (
@@ -24,7 +25,8 @@ from groupd.domain.projection import (
     Profile,
     Statistics,
 )
-from groupd.errors import LogCorrupt, LogUnavailable
+from groupd.errors import LogUnavailable
+from groupd.storage import sqlite_meta
 from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     FORMAT,
@@ -37,16 +39,20 @@ from groupd.storage.port import (
     Write,
 )
 from groupd.storage.sqlite_copy import SqliteCopy
-from groupd.storage.sqlite_file import Row, SqliteFile
+from groupd.storage.sqlite_file import SqliteFile
 from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
 from groupd.storage.sqlite_messages import SqliteMessages
 from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
-from groupd.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, NEW_INDEX_BEFORE, TABLES
 from groupd.storage.sqlite_search import SqliteSearch
 from groupd.storage.sqlite_writer import SqliteWriter
 
 FILE_NAME: Final = "groupd.sqlite3"
+
+_WRITES_FIRST: Final = (
+    "what was written last must come into the file before it can be read, "
+    "so copy the directory to where you can write"
+)
 
 _STREAM: Final = "select id, head from streams where kind = ? and tenant = ? and key = ?"
 _HEAD: Final = """
@@ -111,62 +117,60 @@ class SqliteStore:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise LogUnavailable(f"{directory} cannot be made: {error}") from error
-        file = SqliteFile(directory / FILE_NAME, vfs=vfs)
+        path = directory / FILE_NAME
+        file = SqliteFile(path, vfs=vfs)
         store = cls(file)
         try:
-            is_new = store._is_new(directory)
+            is_new = sqlite_meta.is_new(file, path)
             file.configure()
             if is_new:
-                file.transact(lambda: store._create(new_id()))
+                file.transact(lambda: sqlite_meta.create(file, store._index, new_id()))
                 file.checkpoint()
             # SQLite passes over an error when it syncs the name of a new write-ahead log.
             file.sync_directory()
-            store._read_meta(directory)
+            number = store._read_meta(path)
+            if number < FORMAT:
+                file.transact(lambda: sqlite_meta.migrate(file, store._index, number))
+                store._read_meta(path)
         except BaseException:
             file.abandon()
             raise
         return store
 
-    def _is_new(self, directory: Path) -> bool:
-        application_id = self._one("pragma application_id")[0]
-        table_count = self._one("select count(*) from sqlite_schema")[0]
-        if application_id == APPLICATION_ID:
-            return False
-        if application_id == 0 and table_count == 0:
-            return True
-        raise LogCorrupt(f"{directory / FILE_NAME} is not a groupd store")
+    @classmethod
+    def open_to_read(cls, directory: Path) -> Self:
+        """Open the store of a data directory to look at it, also on read-only media.
 
-    def _create(self, id: str) -> None:
-        for sql in TABLES:
-            self._file.execute(sql)
-        self._index.clear()
-        self._file.execute("insert into meta (one, id, format) values (1, ?, ?)", (id, FORMAT))
-        self._file.execute(f"pragma application_id = {APPLICATION_ID}")
+        It is left as it is, but that what a killed server has left in the write-ahead log comes
+        into the file; for that the directory must be writable. A file of an older format keeps
+        it: its index is stale, and all else can be read, since columns are only added.
 
-    def _read_meta(self, directory: Path) -> None:
-        (number,) = self._one("select format from meta")
-        if number > FORMAT:
-            raise LogCorrupt(
-                f"{directory} has format {number} and this groupd reads up to {FORMAT}: "
-                "run the newer groupd that wrote it, or restore a backup of this version's"
-            )
-        if number < FORMAT:
-            self._file.transact(lambda: self._migrate(number))
-        self.id, is_stale = self._one("select id, index_is_stale from meta")
-        self.index_is_stale = is_stale == 1
+        Raises LogUnavailable where there is none, where another process is writing to it or it
+        cannot be reached, LogCorrupt where the file is not ours or of a newer format.
+        """
+        path = directory / FILE_NAME
+        file = SqliteFile(path, is_immutable=True)
+        if file.has_write_ahead_log():
+            file.abandon()
+            try:
+                file = SqliteFile(path)
+            except LogUnavailable as error:
+                raise LogUnavailable(f"{error}; {_WRITES_FIRST}") from error
+        store = cls(file)
+        try:
+            if sqlite_meta.is_new(file, path):
+                raise LogUnavailable(f"{directory}: there is no store")
+            file.configure()
+            store._read_meta(path)
+        except BaseException:
+            file.abandon()
+            raise
+        return store
 
-    def _migrate(self, number: int) -> None:
-        for before in range(number, FORMAT):
-            self._file.execute(MIGRATIONS[before])
-        if number < NEW_INDEX_BEFORE:
-            self._index.clear()
-            self._file.execute("update meta set index_is_stale = 1")
-        self._file.execute("update meta set format = ?", (FORMAT,))
-
-    def _one(self, sql: str, bindings: Sequence[Any] = ()) -> Row:
-        row = self._file.row(sql, bindings)
-        assert row is not None, sql
-        return row
+    def _read_meta(self, path: Path) -> int:
+        meta = sqlite_meta.read(self._file, path)
+        self.id, self.index_is_stale = meta.id, meta.index_is_stale
+        return meta.format
 
     def close(self) -> None:
         """Checkpoint and let go of the files."""
@@ -278,8 +282,8 @@ class SqliteStore:
 
     def next_deadline_ms(self) -> int | None:
         """Give the earliest deadline of all."""
-        deadline_ms: int | None = self._one(_NEXT_DEADLINE)[0]
-        return deadline_ms
+        row = self._file.row(_NEXT_DEADLINE)
+        return row[0] if row is not None else None
 
     def position(self, name: str) -> int:
         """Give how far a reactor has come; 0 for a new one."""

@@ -10,16 +10,17 @@ All of apsw stays behind this class. An error becomes one of ours here:
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import apsw
 
 from groupd.errors import LogBroken, LogCorrupt, LogError, LogUnavailable
+from groupd.storage import sqlite_lock
 from groupd.storage.sqlite_copy import SqliteCopy
 
 T = TypeVar("T")
@@ -41,32 +42,40 @@ _SETTINGS: Final[Sequence[tuple[str, str | int, str | int]]] = (
     ("temp_store", "memory", 2),
     ("cache_size", -CACHE_KIB, -CACHE_KIB),
 )
-LOCK_SUFFIX: Final = ".lock"
 READ_ERRORS: Final = (apsw.Error, UnicodeDecodeError)
 """What reading raises; the latter where a text in the file is none, which SQLite does not see."""
-"""Of the empty file beside the store by which one process has it."""
+_READING_SETTINGS: Final = tuple(
+    setting for setting in _SETTINGS if setting[0] not in ("journal_mode", "synchronous")
+)
+"""Those of a file that is only read; the others are about writing."""
 
 
 class SqliteFile:
     """An SQLite file that this process alone has open. For one thread at a time."""
 
-    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, path: Path, *, vfs: str | None = None, is_immutable: bool = False) -> None:
         """Open or create the file and lock it.
+
+        An immutable one is there already and is only read: nothing is made or changed beside it
+        either, but for the lock where that can be made. Its write-ahead log is not looked at.
 
         Raises LogUnavailable where it cannot be opened or another process has it, LogCorrupt
         where it is no SQLite file.
         """
         self._path = path
         self._vfs = vfs
+        self._is_immutable = is_immutable
         self._refusal: LogError | None = None
         self._wal_pages = 0
         # A process that was killed may have left what was erased in the write-ahead log.
         self._wipe = True
-        # SQLite's own lock is not taken in one step: of several that begin at once, each can find
-        # another reading, and all of them would give up.
         self._lock_descriptor = self._take() if vfs is None else None
         try:
-            self._believe_the_disk()
+            if is_immutable:
+                sqlite_lock.expect_readable(path)
+            elif vfs is None:
+                self._believe_the_disk()
+                sqlite_lock.make_private(path)
             self._connection = self._connect()
         except BaseException:
             self._give_back()
@@ -78,39 +87,23 @@ class SqliteFile:
             raise
 
     def _connect(self) -> apsw.Connection:
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        name, flags = str(self._path), apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        if self._is_immutable:
+            name = f"file:{quote(str(self._path.absolute()))}?immutable=1"
+            flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
-            return apsw.Connection(str(self._path), flags=flags, vfs=self._vfs)
+            return apsw.Connection(name, flags=flags, vfs=self._vfs)
         except apsw.Error as error:
             raise self._unopened(error) from error
 
-    def _take(self) -> int:
-        """Have the store, or raise LogUnavailable: exactly one process at a time, also at once."""
-        lock = self._path.with_name(self._path.name + LOCK_SUFFIX)
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise LogUnavailable(f"{lock} cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise self._in_use(lock) from error
-        except OSError as error:
-            os.close(descriptor)
-            raise LogUnavailable(f"{lock} cannot be locked: {error.strerror}") from error
-        return descriptor
+    def _take(self) -> int | None:
+        take = sqlite_lock.take_to_read if self._is_immutable else sqlite_lock.take
+        return take(self._path)
 
     def _give_back(self) -> None:
         if self._lock_descriptor is not None:
             os.close(self._lock_descriptor)
             self._lock_descriptor = None
-
-    def _in_use(self, path: Path) -> LogUnavailable:
-        return LogUnavailable(
-            f"{path.parent} is in use by another groupd process{_holder(path)}; "
-            "stop that one first, or ask it over its socket"
-        )
 
     def _believe_the_disk(self) -> None:
         """See to it that the write-ahead log is read from the disk, not from the kernel's cache.
@@ -121,14 +114,12 @@ class SqliteFile:
         failure. (A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC
         2020.) Harmless where another process is using the file. A ``vfs`` does it by itself.
         """
-        if self._vfs is not None:
-            return
         try:
             descriptor = os.open(f"{self._path}-wal", os.O_RDWR)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise LogUnavailable(f"{self._path}-wal cannot be opened: {error}") from error
+            raise sqlite_lock.unopened(Path(f"{self._path}-wal"), error) from error
         try:
             os.fsync(descriptor)
             if hasattr(os, "posix_fadvise"):
@@ -141,14 +132,18 @@ class SqliteFile:
     def _lock(self) -> None:
         # Closing must not checkpoint by itself: its errors would go unseen.
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._set("locking_mode", "exclusive", "exclusive")
         try:
+            if self._is_immutable:
+                # SQLite locks nothing then, and this is the first that it reads.
+                self._connection.pragma("schema_version")
+                return
+            self._set("locking_mode", "exclusive", "exclusive")
             # In exclusive locking mode the lock outlasts the transaction. Asked for before the
             # journal mode, it also keeps the write-ahead log's index out of shared memory.
             self._connection.execute("begin exclusive")
             self._connection.execute("rollback")
         except apsw.BusyError as error:
-            raise self._in_use(self._path) from error
+            raise sqlite_lock.in_use(self._path) from error
         except apsw.Error as error:
             raise self._unopened(error) from error
 
@@ -161,7 +156,7 @@ class SqliteFile:
 
     def configure(self) -> None:
         """Apply the settings; each answer is checked. Writes to a file that is new."""
-        for name, value, expected in _SETTINGS:
+        for name, value, expected in _READING_SETTINGS if self._is_immutable else _SETTINGS:
             self._set(name, value, expected)
         # Else a query of a table with a partial index is prepared anew whenever it is executed,
         # since the best plan might depend on the values: a join of four rows took ten times as
@@ -195,6 +190,13 @@ class SqliteFile:
                 os.close(directory)
         except OSError as error:
             raise LogBroken(f"{self._path.parent}: {error.strerror}") from error
+
+    def has_write_ahead_log(self) -> bool:
+        """Say whether something was written that is perhaps not in the file itself."""
+        try:
+            return Path(f"{self._path}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     # --- reading
 
@@ -231,6 +233,7 @@ class SqliteFile:
         ``work`` uses ``execute`` and ``execute_many``. Raises LogUnavailable where nothing was
         written, LogBroken where nobody knows.
         """
+        assert not self._is_immutable, "who only reads does not write"
         self._check_usable()
         try:
             self._connection.execute("begin immediate")
@@ -300,6 +303,8 @@ class SqliteFile:
         lost by that.
         """
         self._check_usable()
+        if self._is_immutable:
+            return
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._wipe else apsw.SQLITE_CHECKPOINT_RESTART
         try:
             self._connection.wal_checkpoint(mode=mode)
@@ -351,19 +356,3 @@ class SqliteFile:
         broken = LogBroken(f"{self._path}: {type(error).__name__}: {error}")
         self._refusal = broken
         return broken
-
-
-def _holder(path: Path) -> str:
-    """Say which process has locked a file, where the kernel tells.
-
-    The file is not opened for it: closing it again would drop this process's own locks on it.
-    """
-    with suppress(OSError):
-        status = path.stat()
-        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-        place = f"{device}:{status.st_ino}"
-        for line in Path("/proc/locks").read_text().splitlines():
-            words = line.split()
-            if place in words:
-                return f" (pid {words[words.index(place) - 1]})"
-    return ""

@@ -81,7 +81,7 @@ def export_to(
     """
     partial = path.with_name(path.name + PARTIAL)
     if os.path.lexists(path):
-        raise LogUnavailable(f"{path} is there already; an export is never written over anything")
+        raise _is_there(path)
     try:
         with open(partial, "xb", opener=_open_private) as file:
             try:
@@ -89,7 +89,10 @@ def export_to(
                 file.flush()
                 os.fsync(file.fileno())
                 # Unlike a renaming, it fails where something has come to be there.
-                os.link(partial, path)
+                try:
+                    os.link(partial, path)
+                except FileExistsError:
+                    raise _is_there(path) from None
             finally:
                 partial.unlink()
         sync(path.parent)
@@ -101,6 +104,10 @@ def export_to(
     except OSError as error:
         raise LogUnavailable(f"{path}: it cannot be written: {error}") from error
     return counts
+
+
+def _is_there(path: Path) -> LogUnavailable:
+    return LogUnavailable(f"{path} is there already; an export is never written over anything")
 
 
 def _open_private(path: str, flags: int) -> int:
@@ -285,8 +292,8 @@ def import_from(
     Raises LogUnavailable where the directory is not empty or cannot be written, LogCorrupt where
     the file is not whole, was changed, or is of a newer version. Then it is as empty as before.
     """
-    is_new = not data.exists()
     try:
+        is_new = not data.exists()
         if not is_new and any(data.iterdir()):
             raise LogUnavailable(f"{data} is not empty; an import begins with an empty directory")
         with path.open("rb") as file:
