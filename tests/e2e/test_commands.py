@@ -6,7 +6,6 @@ import base64
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -32,28 +31,6 @@ def test_the_installed_script_runs(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert all(command in done.stdout for command in COMMANDS)
-
-
-def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:
-    program = """
-        import sys
-        class Interrupts:
-            def find_spec(self, name, *_):
-                if name == "groupd":
-                    raise KeyboardInterrupt
-        sys.meta_path.insert(0, Interrupts())
-        from groupd_command import main
-        main()
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-    assert "from groupd_command import main" in GROUPD.read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
