@@ -17,7 +17,7 @@ from groupd.engine.ledger import project, snapshot_of
 from groupd.engine.waiting import Waiter
 from groupd.storage.port import Store
 from groupd.storage.sqlite import SqliteStore
-from groupd.storage.verify import all_streams, verify, verify_index
+from groupd.storage.verify import all_streams, check_store
 from groupd.wire import codec
 
 FILE: Final = "groupd.sqlite3"
@@ -85,8 +85,7 @@ def state_of(store: Store, stream: StreamKey) -> Any:
 
 def problems(store: Store) -> Sequence[str]:
     """Say all that is wrong with a store."""
-    found = [problem for stream in all_streams(store) for problem in verify(store, stream)]
-    return [f"{p.stream.key} {p.seq} {p.what}" for p in (*found, *verify_index(store, project))]
+    return [f"{p.stream.key} {p.seq} {p.what}" for p in check_store(store, project)]
 
 
 def contents(data: Path) -> tuple[Any, ...]:

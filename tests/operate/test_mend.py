@@ -13,6 +13,7 @@ from groupd.app import open_hub, open_store
 from groupd.cli.files import mend_files
 from groupd.errors import LogCorrupt
 from groupd.storage.backup import back_up
+from groupd.storage.mend import Mended
 from tests.operate.rig import (
     FILE,
     change,
@@ -64,7 +65,7 @@ async def test_what_was_changed_is_as_it_was(tmp_path: Path, column: str, by: An
     before = contents(tmp_path / "data")
     change(tmp_path / "data", group_key(group), 9, column, by)
     assert found(tmp_path / "data")
-    assert await mend_files(tmp_path / "data", group_key(group), tmp_path / "backup") == [9]
+    assert (await mend_files(tmp_path / "data", group_key(group), tmp_path / "backup")).seqs == [9]
     assert contents(tmp_path / "data") == before
 
 
@@ -79,7 +80,7 @@ async def test_what_is_gone_comes_back_and_so_does_a_head(tmp_path: Path) -> Non
     db.execute("update streams set chain = x'00' where key = ?", (group,))
     db.close()
     assert found(tmp_path / "data")
-    assert await mend_files(tmp_path / "data", group_key(group), tmp_path / "backup") == [5]
+    assert (await mend_files(tmp_path / "data", group_key(group), tmp_path / "backup")).seqs == [5]
     assert contents(tmp_path / "data") == before
 
 
@@ -113,4 +114,4 @@ async def test_where_the_backup_has_it_not_nothing_is_changed(tmp_path: Path) ->
     assert found(tmp_path / "data") == before
     with pytest.raises(LogCorrupt, match="there is no log group//nowhere"):
         await mend_files(tmp_path / "data", group_key("nowhere"), tmp_path / "backup")
-    assert await mend_files(tmp_path / "data", group_key(other), tmp_path / "backup") == []
+    assert (await mend_files(tmp_path / "data", group_key(other), tmp_path / "backup")) == Mended()

@@ -18,8 +18,9 @@ from groupd.domain.projection import (
     PutRevocation,
     Spoke,
 )
+from groupd.storage.findings import Problem
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import Append, AppendAll, Problem, Store
+from groupd.storage.port import Append, AppendAll, Store
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.verify import BEGINNING, check_slice, verify, verify_index
 from groupd.testing.log_samples import ANN, HALL, YARD, append, do, head_of, member

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -125,14 +125,21 @@ async def import_files(path: Path, data: Path) -> Counts:
     return await in_thread(work)
 
 
-async def mend_files(data: Path, stream: StreamKey, copy: Path) -> Sequence[int]:
-    """Mend one stream by a backup; see ``mend.mend``."""
+async def mend_files(data: Path, stream: StreamKey, copy: Path) -> mend.Mended:
+    """Mend one stream by a backup; see ``mend.mend``.
 
-    def work(go_on: Callable[[], None]) -> Sequence[int]:
+    Raises LogUnavailable where the backup is the directory itself.
+    """
+
+    def work(go_on: Callable[[], None]) -> mend.Mended:
+        if data.samefile(copy):
+            raise LogUnavailable(
+                f"{copy} is what shall be mended itself: name a backup of it with --from"
+            )
         with (
             closing(open_store(data)) as store,
             closing(SqliteStore.open_to_read(copy)) as other,
         ):
-            return mend.mend(store, other, stream)
+            return mend.mend(store, other, stream, project)
 
     return await in_thread(work)

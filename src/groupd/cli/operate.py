@@ -8,7 +8,7 @@ directory; otherwise the files are opened. Either way the answers are made by th
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +27,9 @@ from groupd.config import Config
 from groupd.domain.base import StreamKey
 from groupd.domain.queries import OperatorCheck, OperatorLog
 from groupd.engine.ledger import project
-from groupd.errors import LogUnavailable
+from groupd.errors import GroupdError, LogUnavailable
 from groupd.server import operator
+from groupd.storage.mend import Mended
 from groupd.storage.sqlite import SqliteStore
 from groupd.system import SystemClock
 from groupd.wire.codec import Encoded
@@ -156,7 +157,12 @@ async def check(config: Config, *, rebuild_index: bool) -> bool:
             task = progress.add_task("checking", total=None)
             after: tuple[str, ...] | None = None
             while True:
-                page = await asked.ask(OperatorCheck(after=after))
+                try:
+                    page = await asked.ask(OperatorCheck(after=after))
+                except GroupdError:
+                    if problems:
+                        _print_problems(console, problems)
+                    raise
                 streams += page["streams"]
                 records += page["records"]
                 problems += page["problems"]
@@ -170,19 +176,23 @@ async def check(config: Config, *, rebuild_index: bool) -> bool:
             f"[green]All is well:[/] {streams} streams, {records} records, and their index."
         )
         return True
-    table = Table(title=f"{len(problems)} problems", title_style="bold red")
-    for column in ("stream", "seq", "what"):
-        table.add_column(column)
-    for problem in problems:
-        name = "/".join(problem["stream"]) or "index"
-        table.add_row(escape(name), str(problem["seq"] or ""), escape(problem["what"]))
-    console.print(table)
+    _print_problems(console, problems)
     console.print(
         "A damaged log is put back from a backup with `groupd mend`, an index alone is made anew "
         "with `groupd check --rebuild-index`; docs/operations.md says how.",
         soft_wrap=True,
     )
     return False
+
+
+def _print_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(title=f"{len(problems)} problems", title_style="bold red")
+    for column in ("stream", "seq", "what"):
+        table.add_column(column)
+    for problem in problems:
+        name = "/".join(problem["stream"]) or "store"
+        table.add_row(escape(name), str(problem["seq"] or ""), escape(problem["what"]))
+    console.print(table)
 
 
 async def _rebuild(config: Config, console: Console) -> None:
@@ -214,11 +224,32 @@ async def mend(config: Config, stream: StreamKey, copy: Path) -> bool:
         expect_store(each)
     with console.status("mending"):
         mended = await mend_files(Path(config.data), stream, copy)
-    if mended:
-        seqs = ", ".join(map(str, mended[:SEQS_SHOWN])) + (
-            "..." if len(mended) > SEQS_SHOWN else ""
-        )
-        console.print(f"{len(mended)} records were put back: {seqs}.", highlight=False)
-    else:
-        console.print("No record is damaged.")
-    return True
+    for line in _said_of(mended):
+        console.print(line, highlight=False)
+    if not mended.left:
+        return True
+    _print_problems(console, [attrs.asdict(problem, recurse=False) for problem in mended.left])
+    console.print(
+        "The log is in order, and this is what is left; an index is made anew with "
+        "`groupd check --rebuild-index`.",
+        soft_wrap=True,
+    )
+    return False
+
+
+def _said_of(mended: Mended) -> Iterator[str]:
+    """Say what was put right."""
+    if mended.seqs:
+        seqs = ", ".join(map(str, mended.seqs[:SEQS_SHOWN]))
+        more = "..." if len(mended.seqs) > SEQS_SHOWN else ""
+        yield f"{len(mended.seqs)} records were put back: {seqs}{more}."
+    if mended.surplus:
+        yield f"{mended.surplus} records went that the log never had."
+    if mended.head:
+        yield f"Its head was put right: {', '.join(mended.head)}."
+    if mended.cursors:
+        yield f"{mended.cursors} read cursors went that made no sense."
+    if mended.others:
+        yield f"Put right as well: {'; '.join(mended.others)}."
+    if mended == Mended():
+        yield "Nothing is damaged."

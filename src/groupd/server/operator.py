@@ -6,10 +6,11 @@ That socket's file mode is its authentication: whoever may read the store may as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+import trio
 
 from groupd.config import Config, Limits
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
@@ -26,8 +27,8 @@ from groupd.errors import Rejected
 from groupd.server.services import Services
 from groupd.storage.backup import REST_FACTOR, back_up
 from groupd.storage.log import Log
-from groupd.storage.port import Head, Problem, Store
-from groupd.storage.verify import BEGINNING, SLICE, Place, check_slice, verify_index
+from groupd.storage.port import Store
+from groupd.storage.verify import WHOLE, StoreCheck
 from groupd.version import VERSION
 from groupd.wire import codec
 from groupd.wire.codec import Encoded
@@ -35,6 +36,8 @@ from groupd.wire.codec import Encoded
 RECORDS_PER_CALL: Final = 20_000
 """After how many records, about, one call of ``operator_check`` answers."""
 
+WHAT_MAX: Final = 300
+"""Characters that are told of one problem: a damaged value may be long."""
 
 OperatorRequest: TypeAlias = OperatorLog | OperatorCheck | OperatorBackup
 """What can be asked of a store, also where no server runs."""
@@ -54,7 +57,7 @@ async def serve(
         case OperatorLog():
             return await page_log(log, config.limits, request)
         case OperatorCheck():
-            return await check_some(log, request)
+            return await check_some(log, request, rests=rests)
         case OperatorBackup():
             if not request.directory.startswith("/") or "\0" in request.directory:
                 raise refuse("directory", "expected the absolute path of a directory")
@@ -69,49 +72,35 @@ async def serve(
             return {"pages": made.pages, "size_bytes": made.size_bytes}
 
 
-async def check_some(log: Log, request: OperatorCheck) -> Mapping[str, Any]:
+async def check_some(log: Log, request: OperatorCheck, *, rests: bool) -> Mapping[str, Any]:
     """Verify the streams after ``after``, about ``RECORDS_PER_CALL`` records' worth.
 
-    Each slice is a read of its own, so writers go on in between. The last call also compares the
-    index with the records; for that moment writers wait.
+    Each stream is checked with its index, in small reads between which writers go on; what is
+    compared is compared as of one such read (``storage/verify/stream.py``). The last call also
+    looks for what belongs to no stream. With ``rests`` there is a rest after each read, as long as
+    that took, so that a check takes no more than its half of the store; without, nobody else needs
+    it, and the last call also checks the form of the files, in one read.
+
+    Cancelled, it ends with the read that is under way.
     """
     after = None if request.after is None else StreamKey(*request.after)
-    records, streams = 0, 0
-    problems: list[Problem] = []
-    following: StreamKey | None = None
-    for stream in await log.read(partial(_streams_after, after)):
-        if records >= RECORDS_PER_CALL:
-            break
-        place: Place | None = BEGINNING
-        while place is not None:
-            found, place = await log.read(partial(_check, stream, place))
-            problems += found
-        head = await log.read(partial(_head, stream))
-        records += 0 if head is None else head.seq
-        streams += 1
-        following = stream
-    result: dict[str, Any] = {"streams": streams, "records": records}
-    if following is None:
-        problems += await log.read(lambda store: verify_index(store, project))
-    else:
-        result["next"] = list(following)
+    check = StoreCheck(after, project, RECORDS_PER_CALL, with_file=not rests)
+    for read in check.reads():
+        began = trio.current_time()
+        await log.read(read)
+        await trio.sleep((trio.current_time() - began) * REST_FACTOR if rests else 0)
+    result: dict[str, Any] = {"streams": check.streams, "records": check.records}
+    if check.following is not None:
+        result["next"] = list(check.following)
     result["problems"] = [
-        {"stream": list(problem.stream), "seq": problem.seq, "what": problem.what}
-        for problem in problems
+        {
+            "stream": [] if problem.stream == WHOLE else list(problem.stream),
+            "seq": problem.seq,
+            "what": problem.what[:WHAT_MAX],
+        }
+        for problem in check.problems
     ]
     return result
-
-
-def _streams_after(after: StreamKey | None, store: Store) -> Sequence[StreamKey]:
-    return store.streams(after, SLICE)
-
-
-def _head(stream: StreamKey, store: Store) -> Head | None:
-    return store.head(stream)
-
-
-def _check(stream: StreamKey, place: Place, store: Store) -> tuple[Sequence[Problem], Place | None]:
-    return check_slice(store, stream, place)
 
 
 async def page_log(log: Log, limits: Limits, request: OperatorLog) -> Encoded:

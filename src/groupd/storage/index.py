@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from groupd.domain.base import StreamKey
 from groupd.domain.projection import GroupCard, PutCard, PutMember
 from groupd.storage.port import Append
+
+KINDS_BY_SEQ: Final = ("mention", "reply", "edit", "recall", "reaction", "tally")
+"""Rows of groups that grow with the history. The first value of each is a seq."""
+KINDS_BY_USER: Final = ("member", "request", "spoke")
+"""Rows of groups that grow with the members. The first value of each is a user."""
+KINDS_OF_GROUPS: Final = ("card", "word", "place", *KINDS_BY_USER, *KINDS_BY_SEQ)
+KINDS_OF_ACCOUNTS: Final = ("profile", "chat", "block", "revocation")
 
 
 @attrs.frozen

@@ -27,6 +27,7 @@ from groupd.domain.projection import (
 )
 from groupd.errors import LogConflict, LogUnavailable
 from groupd.storage.index import StoredCard, taken_ref
+from groupd.storage.memory_checks import MemoryChecks
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.memory_reads import MemoryReads
 from groupd.storage.memory_stream import MemoryStream
@@ -417,6 +418,12 @@ class MemoryStore:
         """Give the whole index as sorted plain rows."""
         self._check_open()
         return self._index.dump()
+
+    @property
+    def checks(self) -> MemoryChecks:
+        """Give what only a check reads."""
+        self._check_open()
+        return MemoryChecks(self._index)
 
     def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:
         """Make the index again from all records."""

@@ -34,7 +34,8 @@ from groupd.domain.projection import (
     Spoke,
     Unreact,
 )
-from groupd.storage.index import EMPTY_CARD, Member, StoredCard
+from groupd.storage.findings import Bound
+from groupd.storage.index import EMPTY_CARD, KINDS_BY_SEQ, KINDS_BY_USER, Member, StoredCard
 from groupd.storage.words import terms
 
 Row: TypeAlias = tuple[Any, ...]
@@ -88,6 +89,55 @@ class GroupIndex:
         if change.message not in self.recalls:
             to_it = self.reactions.setdefault(change.message, {})
             to_it.setdefault(change.reaction, {}).setdefault(change.user, change.seq)
+
+    def rows_by_seq(self, kind: str, after: int, upto: int | None) -> list[Row]:
+        """Give the rows of a kind of ``KINDS_BY_SEQ`` with after < first value <= upto."""
+        if kind == "mention":
+            first = bisect_left(self.mentions, (after + 1, ""))
+            end = len(self.mentions)
+            if upto is not None:
+                end = bisect_left(self.mentions, (upto + 1, ""))
+            return list(self.mentions[first:end])
+        kinds: dict[str, Any] = {
+            "reply": self.replies,
+            "edit": self.edits,
+            "recall": self.recalls,
+        }
+        by_seq: dict[int, Any] = kinds.get(kind, self.reactions)
+        seqs: Iterable[int] = by_seq
+        if upto is not None and upto - after < len(by_seq):
+            seqs = range(after + 1, upto + 1)
+        within = [
+            seq for seq in seqs if seq in by_seq and seq > after and (upto is None or seq <= upto)
+        ]
+        if kind == "recall":
+            return [(seq, by_seq[seq]) for seq in within]
+        if kind in ("reply", "edit"):
+            return [(seq, other) for seq in within for other in by_seq[seq]]
+        if kind == "tally":
+            return [
+                (seq, reaction, len(users))
+                for seq in within
+                for reaction, users in by_seq[seq].items()
+            ]
+        return [
+            (seq, reaction, user, number)
+            for seq in within
+            for reaction, users in by_seq[seq].items()
+            for user, number in users.items()
+        ]
+
+    def rows_by_user(self, kind: str, after: str | None, upto: str | None) -> list[Row]:
+        """Give the rows of a kind of ``KINDS_BY_USER`` with after < user <= upto."""
+        kinds: dict[str, Iterable[str]] = {"member": self.members, "request": self.requests}
+        within = [
+            user
+            for user in kinds.get(kind, self.spoke)
+            if (after is None or user > after) and (upto is None or user <= upto)
+        ]
+        if kind == "member":
+            return [(user, *_values_of(self.members[user])) for user in within]
+        return [(user,) if kind == "request" else (user, self.spoke[user]) for user in within]
 
     def unreact(self, change: Unreact) -> None:
         """Forget a reaction."""
@@ -223,6 +273,33 @@ class MemoryIndex:
             if group.card is not None and group.card.claim is not None
         }
 
+    def rows(
+        self, stream: StreamKey, kind: str, after: Bound = None, upto: Bound = None
+    ) -> list[Row]:
+        """Give the rows of one kind of one stream; see ``Checks.index_rows``."""
+        if stream.kind == ACCOUNT:
+            account = self.accounts.get((stream.tenant, stream.key))
+            return list(dict(_ROWS_OF_ACCOUNTS)[kind](account)) if account is not None else []
+        group = self.groups.get(stream)
+        if group is None:
+            return []
+        if kind in ("word", "place"):
+            card = group.card
+            if card is None or not card.can_be_found:
+                return []
+            if kind == "word":
+                return [(" ".join(terms(card.name, card.category)),)]
+            return [card.place] if card.place is not None else []
+        if kind in KINDS_BY_SEQ:
+            assert not isinstance(after, str), after
+            assert not isinstance(upto, str), upto
+            return group.rows_by_seq(kind, 0 if after is None else after, upto)
+        if kind in KINDS_BY_USER:
+            assert not isinstance(after, int), after
+            assert not isinstance(upto, int), upto
+            return group.rows_by_user(kind, after, upto)
+        return list(dict(_ROWS_OF_GROUPS)[kind](group))
+
     def dump(self) -> Iterator[Row]:
         """Give all rows in the form and order of ``Store.dump_index``."""
         groups = sorted(self.groups.items())
@@ -252,8 +329,16 @@ def _cards(group: GroupIndex) -> Iterator[Row]:
         yield (*group.card.row(), len(group.members))
 
 
+def _values_of(row: Member) -> Row:
+    # A tenth of what ``attrs.astuple`` takes, which looks into each value.
+    return (
+        *(row.role, row.name, row.joined_ms, row.joined_seq, row.floor),
+        *(row.nickname, row.muted_until_ms),
+    )
+
+
 def _members(group: GroupIndex) -> Iterator[Row]:
-    return ((user, *attrs.astuple(row)) for user, row in sorted(group.members.items()))
+    return ((user, *_values_of(row)) for user, row in sorted(group.members.items()))
 
 
 def _about(seqs_of: dict[int, list[int]]) -> Iterator[tuple[int, int]]:

@@ -33,6 +33,7 @@ from groupd.domain.projection import (
 )
 from groupd.errors import LogError
 from groupd.storage.copy_port import Copy
+from groupd.storage.findings import Checks
 
 FORMAT = 3
 """The number of the stored format. A store of a higher one is refused; one of format 1 is opened
@@ -171,15 +172,6 @@ class Followed:
     position: int
     stream: StreamKey
     record: Record
-
-
-@attrs.frozen
-class Problem:
-    """Something that ``verify`` found wrong. ``seq`` 0 means the stream as a whole."""
-
-    stream: StreamKey
-    seq: int
-    what: str
 
 
 class Store(Protocol):
@@ -435,6 +427,11 @@ class Store(Protocol):
         ``reply``, ``edit``, ``recall``, ``reaction``, ``profile``, ``chat``, ``block``,
         ``revocation``, ``word`` (what search by name finds), ``place``.
         """
+        ...
+
+    @property
+    def checks(self) -> Checks:
+        """Give what only a check reads."""
         ...
 
     def rebuild_index(self, project: Callable[[StreamKey, Record], Sequence[Change]]) -> int:

@@ -38,10 +38,12 @@ from groupd.storage.port import (
     Snapshot,
     Write,
 )
+from groupd.storage.sqlite_checks import SqliteChecks
 from groupd.storage.sqlite_copy import SqliteCopy
 from groupd.storage.sqlite_file import SqliteFile
 from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
+from groupd.storage.sqlite_mend import SqliteMender
 from groupd.storage.sqlite_messages import SqliteMessages
 from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
 from groupd.storage.sqlite_search import SqliteSearch
@@ -100,6 +102,8 @@ class SqliteStore:
         self._groups = SqliteGroups(file)
         self._messages = SqliteMessages(file)
         self._search = SqliteSearch(file)
+        self.checks = SqliteChecks(file)
+        self.mender = SqliteMender(file, self._records, self._writer)
 
     @classmethod
     def open(cls, directory: Path, *, new_id: Callable[[], str], vfs: str | None = None) -> Self:
@@ -109,8 +113,7 @@ class SqliteStore:
         ``rebuild_index``, however often it is opened in between.
 
         Raises LogUnavailable where another process has it or it cannot be reached, LogCorrupt
-        where the file is not ours or of a newer format. ``vfs`` names an SQLite VFS that takes
-        the place of the operating system's files.
+        where the file is not ours or of a newer format. ``vfs`` names an SQLite VFS.
         """
         if vfs is None:
             try:
@@ -189,10 +192,6 @@ class SqliteStore:
         self._file.transact(lambda: self._file.execute("update meta set id = ?", (id,)))
         self.id = id
 
-    def put_right(self, stream: StreamKey, records: Sequence[Record], head: Head) -> None:
-        """Replace records of a stream, and its head; its snapshot goes."""
-        self._file.transact(lambda: self._writer.put_right(stream, records, head))
-
     # --- writing
 
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
@@ -219,10 +218,10 @@ class SqliteStore:
         row = self._file.row(_STREAM, stream)
         if row is None:
             return NO_RECORDS
-        stream_id, head = row
-        records = fitting(self._records.read(stream_id, after, limit), max_bytes)
+        records = fitting(self._records.read(row[0], after, limit), max_bytes)
         last = records[-1].seq if records else max(after, 0)
-        return Slice(records, more=last < head)
+        # A damaged head is no reason not to read: whoever checks or mends needs the records.
+        return Slice(records, more=type(row[1]) is int and last < row[1])
 
     def read_back(
         self, stream: StreamKey, before: int, limit: int, floor: int, max_bytes: int | None = None

@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-import attrs
-
-from groupd.domain.base import Record, StreamKey
+from groupd.domain.base import StreamKey
 from groupd.domain.projection import Spoke
 from groupd.errors import LogConflict
 from groupd.storage.index import taken_ref
@@ -24,7 +22,6 @@ from groupd.storage.port import (
     Append,
     AppendAll,
     DropPosition,
-    Head,
     Outcome,
     PutPosition,
     PutSnapshot,
@@ -161,15 +158,6 @@ class SqliteWriter:
         if append.erase:
             self._file.execute(_DROP_SNAPSHOT, (number, min(append.erase)))
             self._records.erase(number, append.erase)
-
-    def put_right(self, stream: StreamKey, records: Sequence[Record], head: Head) -> None:
-        """Replace damaged records of a stream, and its head, and drop its snapshot."""
-        number, _head = self._look_up(stream)
-        assert number is not None
-        self._file.execute(_ADVANCE, (*attrs.astuple(head), number))
-        self._records.replace([(number, *record) for record in records])
-        self._file.execute(_DROP_SNAPSHOT, (number, 0))
-        self._known.pop(stream, None)
 
     # --- registers
 

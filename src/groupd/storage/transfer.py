@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, TypeAlias
 
 import attrs
-import msgpack
 
 from groupd.domain.base import GROUP, Record, StreamKey
 from groupd.domain.projection import Change
@@ -46,7 +44,7 @@ from groupd.storage.port import (
     Write,
 )
 from groupd.storage.sqlite import FILE_NAME
-from groupd.storage.verify import BEGINNING, SLICE, Place, all_streams, faults
+from groupd.storage.verify import BEGINNING, SENSELESS, SLICE, Place, all_streams, faults
 
 RECORDS_PER_ITEM: Final = 500
 CURSORS_PER_ITEM: Final = 5_000
@@ -55,12 +53,6 @@ UNSETTLED_MAX: Final = 100_000
 SNAPSHOT_BYTES_PER_ROUND: Final = 4 * ITEM_BYTES
 WRITES_PER_ROUND: Final = 500
 RECORDS_PER_ROUND: Final = 4_000
-
-_SENSELESS: Final = (
-    *(TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError),
-    *(struct.error, msgpack.UnpackException, RecursionError),
-)
-"""What bytes that make no sense may raise on their way."""
 
 GoOn: TypeAlias = Callable[[], None]
 """Called between two items; raises what shall end the work."""
@@ -312,7 +304,7 @@ def import_from(
             shutil.rmtree(working, ignore_errors=True)
     except LogCorrupt as error:
         raise LogCorrupt(f"{path}: {error}") from error
-    except _SENSELESS as error:
+    except SENSELESS as error:
         raise LogCorrupt(f"{path}: it was changed after it was written: {error!r}") from error
     except OSError as error:
         raise LogUnavailable(f"{path}: it cannot be imported: {error}") from error

@@ -242,7 +242,7 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {"code": "error_code", "message": "string", "retry_after_ms": "integer?"},
     ),
     "problem": (
-        "Something that `operator_check` found wrong, in a stream or (an empty one) in the index.",
+        "Something that `operator_check` found wrong, in a stream or (an empty one) in the store.",
         {"stream": "list[string]", "seq": "seq", "what": "string"},
     ),
 }
