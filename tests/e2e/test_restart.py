@@ -90,7 +90,7 @@ async def test_what_was_acknowledged_is_there_after_a_kill(groupd: Groupd, tmp_p
         assert "owned" in shown.stdout
         missing = await groupd.run("log", "NOSUCHGROUP00000", "--data", data)
         assert missing.returncode == 1
-        assert missing.stderr.startswith("groupd: not_found")
+        assert missing.stderr.startswith("groupd: no group")
         assert missing.stderr.count("\n") == 1
         assert not server.complaints()
 

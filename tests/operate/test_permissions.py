@@ -119,7 +119,7 @@ async def test_a_backup_on_read_only_media_is_as_good_as_another(commoner: Group
         (("check", "--data", backup), "All is well"),
         (("export", commoner.directory / "export", "--data", backup), "4 streams"),
         (("log", group, "--data", backup), "message 1"),
-        (("mend", group, "--from", backup, "--data", data), "No record is damaged"),
+        (("mend", group, "--from", backup, "--data", data), "Nothing is damaged"),
         (("backup", commoner.directory / "again", "--data", backup), "The backup is in"),
     ):
         done = await commoner.run(*command)
