@@ -335,11 +335,11 @@ def _listen(
         urls += (listener_url(listener, tls=has_tls) for listener in listeners)
     if metrics:
         nursery.start_soon(_metrics_server(server, config, rings).listen, metrics)
-    post = http_post(client_context()) if config.webhooks else None
-    for each in config.webhooks:
-        assert post is not None
-        hook = Webhook(each, feed=server.services.hub.feed, ports=system_ports(), post=post)
-        nursery.start_soon(hook.run)
+    if config.webhooks:
+        feed, post = server.services.hub.feed, http_post(client_context())
+        for each in config.webhooks:
+            hook = Webhook(each, feed=feed, ports=system_ports(), post=post)
+            nursery.start_soon(hook.run)
     if host:
         keys = ServiceKeys()
         nursery.start_soon(follow_service_keys, Path(config.data), keys)

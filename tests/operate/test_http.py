@@ -25,6 +25,8 @@ async def echo(request: HttpRequest) -> HttpResponse:
         raise KeyError("a bug")
     if request.path == "/slow":
         await trio.sleep(60)
+    if request.path == "/while":
+        await trio.sleep(7)
     shown = f"{request.method} {request.path} {request.query} {request.headers.get('x-two')} "
     return HttpResponse(200, shown.encode() + request.body)
 
@@ -174,6 +176,17 @@ async def test_who_is_slow_to_ask_is_let_go(
         assert got is not None
         assert got.status == 408
         assert trio.current_time() - began == pytest.approx(10, abs=0.1)
+
+
+async def test_what_a_connection_was_idle_for_is_not_taken_from_its_next_request(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with connected() as link:
+        for _ in range(2):
+            await trio.sleep(7)
+            got = await ask(link, GET.replace(b"/a/b", b"/while"))
+            assert got is not None
+            assert got.status == 200
 
 
 async def test_a_handler_that_takes_too_long_is_ended(

@@ -18,7 +18,7 @@ from groupd.errors import AuthError, Rejected
 
 _SECONDS_MAX: Final = 253_402_300_799
 """The end of the year 9999. A later time is one in milliseconds that should be in seconds."""
-_BIRTH_YEAR_MIN: Final = 1_900
+BIRTH_YEAR_MIN: Final = 1_900
 _SHOWN_MAX: Final = 40
 """How much of a wrong value a message repeats."""
 
@@ -116,7 +116,7 @@ class Claims:
         if value is None:
             return None
         newest = 1_970 + now_ms // 31_556_952_000  # The mean Gregorian year.
-        if type(value) is not int or not _BIRTH_YEAR_MIN <= value <= newest:
+        if type(value) is not int or not BIRTH_YEAR_MIN <= value <= newest:
             raise AuthError(f"{claim}: expected a year as an integer, got {shown(value)}")
         return value
 

@@ -36,8 +36,8 @@ class HttpLimits:
     """A request's line and headers."""
     body_max_bytes: int = 65_536
     request_deadline_ms: int = 10_000
-    """From the first byte of a request until its response has left; also how long a connection
-    may be idle."""
+    """From the head of a request until its response has left; also how long a connection may be
+    idle, with the head that ends that."""
     requests_max: int = 1_000
     """On one connection, which is closed then."""
 
@@ -133,8 +133,9 @@ class _Connection:
     async def run(self) -> None:
         """Serve until the peer or a limit ends it."""
         for _ in range(self._limits.requests_max):
+            # Once for idling and for a request's head, and from then on once for all the rest.
             with trio.move_on_after(self._limits.request_deadline_ms / 1_000) as scope:
-                if not await self._serve_one():
+                if not await self._serve_one(scope):
                     return
                 self._http.start_next_cycle()
             if scope.cancelled_caught:
@@ -142,10 +143,10 @@ class _Connection:
                 self._complain(408, "too slow")
                 return
 
-    async def _serve_one(self) -> bool:
+    async def _serve_one(self, scope: trio.CancelScope) -> bool:
         """Serve a request; says whether another one may follow."""
         try:
-            request = await self._receive()
+            request = await self._receive(scope)
         except h11.RemoteProtocolError as error:
             self._complain(error.error_status_hint, "this is not an HTTP/1.1 request")
             return False
@@ -162,7 +163,7 @@ class _Connection:
         await self._link.send_all(self._encode(response, is_head=request.method == "HEAD"))
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
-    async def _receive(self) -> HttpRequest | None:
+    async def _receive(self, scope: trio.CancelScope) -> HttpRequest | None:
         """Read a request; None where the peer sends no further one."""
         head: h11.Request | None = None
         body = b""
@@ -175,6 +176,7 @@ class _Connection:
                 self._http.receive_data(await self._link.receive_some(READ_BYTES))
             elif isinstance(event, h11.Request):
                 head = event
+                scope.deadline = trio.current_time() + self._limits.request_deadline_ms / 1_000
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > self._limits.body_max_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from groupd.auth.claims import BIRTH_YEAR_MIN
 from groupd.config import CONTENT
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_int, clean_name, clean_user, clean_value, refuse
@@ -15,7 +16,6 @@ SYSTEM: Final = "system"
 """In place of a user: the host itself. A user who is called that is ``{"user": "system"}``."""
 PROFILE: Final = ("name", "picture", "plan", "gender", "birth_year", "region", "claims")
 """What ``as`` may say of a user beside ``user``: the claims that a token may have."""
-BIRTH_YEAR_MIN: Final = 1_900
 
 
 async def identity_of(hub: Hub, tenant: str, whose: Any) -> Identity:

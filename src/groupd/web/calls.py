@@ -19,7 +19,7 @@ from groupd.domain.base import SERVER, Command, Identity, LiveQuery, Query
 from groupd.domain.fields import refuse
 from groupd.domain.queries import Hello, Ping
 from groupd.engine.hub import Hub
-from groupd.engine.mail import RETRY_AFTER_MS
+from groupd.engine.mail import unavailable
 from groupd.engine.reads import READS
 from groupd.errors import LogUnavailable, Rejected
 from groupd.server.http import HttpRequest, HttpResponse
@@ -88,8 +88,7 @@ class HostApi:
         except Rejected as error:
             return _refused(error)
         except LogUnavailable as error:
-            message = str(error)
-            return _refused(Rejected("unavailable", message, retry_after_ms=RETRY_AFTER_MS))
+            return _refused(unavailable(str(error)))
 
     async def _serve(self, key: ServiceKey, method: str, body: bytes) -> Mapping[str, Any]:
         params = _params_of(body)

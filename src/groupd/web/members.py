@@ -12,6 +12,7 @@ from groupd.domain.base import SERVER, Identity
 from groupd.domain.fields import clean_group, refuse
 from groupd.domain.group.invitations import INVITED, AcceptInvite, Invite
 from groupd.engine.hub import Hub
+from groupd.engine.mail import unavailable
 from groupd.errors import LogUnavailable, Rejected
 from groupd.server.methods import ID_LENGTH
 from groupd.web.callers import identity_of
@@ -20,7 +21,6 @@ MEMBERS_MAX: Final = 500
 """In one call."""
 AT_ONCE: Final = 16
 """Of them that are under way at the same time."""
-_PARAMS: Final = ("group", "members", "id")
 
 
 async def add_members(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -69,8 +69,7 @@ async def _add(
     except Rejected as error:
         return {"user": shown, "error": error.to_wire()}
     except LogUnavailable as error:
-        refusal = Rejected("unavailable", str(error), retry_after_ms=1_000)
-        return {"user": shown, "error": refusal.to_wire()}
+        return {"user": shown, "error": unavailable(str(error)).to_wire()}
 
 
 def _id_for(request_id: str, user: str) -> str:
