@@ -23,7 +23,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-pure sim kill fuzz check format bench bench-peers bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve test test-pure sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,9 +61,14 @@ format: $(READY_DEV) ## put the code into its one format
 bench: $(READY_DEV) ## measure the fan-out and print the table
 	$(BIN)/python -m bench
 
-bench-peers: $(READY_DEV) ## measure it beside other servers, in about twenty minutes
-	$(BIN)/python -m bench --peers --rounds 3 \
+ROUNDS ?= 3
+bench-peers: $(READY_DEV) ## measure it beside other servers, in about half an hour
+	$(BIN)/python -m bench --peers --tls --rounds $(ROUNDS) \
 		--json docs/bench/peers.jsonl --svg docs/bench/peers.svg
+
+bench-crowds: $(READY_DEV) ## beside 15,000 subscribers, 5,000 who reconnect, 5,000 who are idle
+	$(BIN)/python -m bench --scenario f --scenario r --scenario g --tls --seconds 15 \
+		--json docs/bench/crowds.jsonl
 
 bench-search: $(READY_DEV) ## measure search and nearby among 100,000 groups
 	$(BIN)/python -m bench.search

@@ -20,7 +20,7 @@ from bench.report import json_line, rows_of, table_of
 from bench.runner import Run, run_scenario
 from bench.scenarios import DEFAULT, SCENARIOS, WITH_PEERS, Scenario
 from bench.server import BenchError
-from bench.targets import Target, crowd_max, groupd_targets, machine, peer_targets
+from bench.targets import GROUPD, Target, crowd_max, groupd_targets, machine, peer_targets
 
 WIDTH_MIN: Final = 240
 """So that no cell of the table is broken where the output is no terminal."""
@@ -134,7 +134,8 @@ def _write(
     if json is not None:
         json.write_text("".join(json_line(run, machine=machine, date=date) + "\n" for run in runs))
     if svg is not None:
-        svg.write_text(draw(rows_of(runs), machine=machine, date=date, rounds=rounds))
+        where = f"groupd {Target(GROUPD).version} on {machine}"
+        svg.write_text(draw(rows_of(runs), machine=where, date=date, rounds=rounds))
 
 
 if __name__ == "__main__":

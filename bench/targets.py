@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from groupd.version import VERSION
 GROUPD: Final = "groupd"
 DESCRIPTORS_RESERVED: Final = 1_000
 """For the groups beside a crowd, and for files."""
+GIT_MAX_S: Final = 10
 
 
 @attrs.frozen
@@ -58,8 +61,10 @@ class Target:
 
     @property
     def version(self) -> str:
-        """Give the version that is measured."""
-        return VERSION if self.peer is None else self.peer.version()
+        """Give the version that is measured; of groupd, with the commit."""
+        if self.peer is not None:
+            return self.peer.version()
+        return "-".join(filter(None, (VERSION, commit())))
 
     def takes(self, scenario: Scenario) -> bool:
         """Say whether a scenario can be asked of it."""
@@ -105,6 +110,26 @@ def crowd_max() -> int:
     """Give how large a crowd the descriptors allow that a process may have here."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CROWD_MAX if hard == resource.RLIM_INFINITY else max(0, hard - DESCRIPTORS_RESERVED)
+
+
+@cache
+def commit() -> str:
+    """Name the commit of groupd that is measured; with a ``+`` where files differ from it.
+
+    Empty outside a clone.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=GIT_MAX_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def machine() -> str:

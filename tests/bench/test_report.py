@@ -14,7 +14,8 @@ from bench.figures import Latency, Outcome, percentile
 from bench.report import cells_of, json_line, remark, rows_of, table_of
 from bench.runner import Run
 from bench.scenarios import SCENARIOS
-from bench.targets import GROUPD, Target
+from bench.targets import GROUPD, Target, commit
+from groupd.version import VERSION
 
 MEMORY, DURABLE = Target(GROUPD, "memory"), Target(GROUPD, "durable")
 REDIS = Target("redis")
@@ -184,6 +185,16 @@ def test_a_json_line_holds_counts_and_figures_and_where_they_come_from() -> None
     assert line["delivery"]["p99_us"] == 2_000.0
     assert (line["server"], line["store"], line["round"]) == ("groupd", "durable", 2)
     assert (line["machine"], line["date"]) == ("a machine", "2030-01-02")
+    assert line["version"] == DURABLE.version
+
+
+def test_the_version_of_groupd_names_the_commit_that_is_measured() -> None:
+    version, _, named = Target(GROUPD).version.partition("-")
+
+    assert version == VERSION
+    # Outside a clone there is none to name.
+    assert named == commit()
+    assert named == "" or named.rstrip("+").isalnum()
 
 
 # --- the drawing
