@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import pytest
 
-from groupd.testing.simulation.bugs import BUGS, planted
+from groupd.testing.simulation.bugs import BUGS, ELUSIVE, planted
 from groupd.testing.simulation.many import simulated
 from groupd.testing.simulation.run import Simulation
 from groupd.testing.simulation.scenario import Scenario
@@ -23,6 +23,7 @@ FOUND_WITHIN: Final = 150
 """Seeds in which a planted bug must be found."""
 HASH_SEEDS: Final = (1, 2)
 SCENARIOS: Final = sorted((Path(__file__).parent / "scenarios").glob("*.json"))
+"""Shrunk from runs that failed: with a planted bug, those that are called like one."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
@@ -35,6 +36,14 @@ def test_every_promise_is_kept(first: int) -> None:
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_what_once_broke_a_promise_does_so_no_more(path: Path) -> None:
     assert not Simulation(Scenario.read(path)).run().problems
+
+
+@pytest.mark.parametrize("bug", [*BUGS, *ELUSIVE])
+def test_a_few_steps_are_kept_that_show_each_planted_bug(bug: str) -> None:
+    path = Path(__file__).parent / "scenarios" / f"{bug}.json"
+    again = f"python -m groupd.testing.simulation --bug {bug} --until-found, then --seed and --save"
+    with planted(bug):
+        assert Simulation(Scenario.read(path)).run().problems, again
 
 
 def test_a_seed_is_a_run_step_by_step() -> None:
