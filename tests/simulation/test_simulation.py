@@ -98,6 +98,12 @@ def test_a_failing_scenario_is_made_smaller_and_still_fails() -> None:
     assert not Simulation(smallest).run().problems
 
 
+def test_shrinking_leaves_somebody_who_does_something() -> None:
+    smallest = shrink(Scenario.drawn(5), lambda one: True)
+    assert len(smallest.steps) == 1
+    assert not Simulation(smallest).run().problems
+
+
 def test_shrinking_ends_with_what_matters() -> None:
     scenario = Scenario.drawn(5)
     wanted = scenario.steps[len(scenario.steps) // 2]

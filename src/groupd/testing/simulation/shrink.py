@@ -15,7 +15,7 @@ import attrs
 
 from groupd.testing.simulation.disk_faults import DiskFaults
 from groupd.testing.simulation.network import NetworkFaults
-from groupd.testing.simulation.scenario import Scenario
+from groupd.testing.simulation.scenario import Scenario, Step
 
 T = TypeVar("T")
 
@@ -44,7 +44,11 @@ def shrink(
         tried(count, best)
         return is_failing
 
-    _fewer(lambda: best.steps, lambda kept: attempt(attrs.evolve(best, steps=tuple(kept))))
+    def attempt_steps(kept: Sequence[Step]) -> bool:
+        # Without any step there are no people, and nobody reads the logs in the end.
+        return bool(kept) and attempt(attrs.evolve(best, steps=tuple(kept)))
+
+    _fewer(lambda: best.steps, attempt_steps)
     _fewer(
         lambda: best.crashes_ms, lambda kept: attempt(attrs.evolve(best, crashes_ms=tuple(kept)))
     )
@@ -67,7 +71,7 @@ def shrink(
             attempt(
                 attrs.evolve(best, network=attrs.evolve(best.network, **{field.name: calm_value}))
             )
-    _fewer(lambda: best.steps, lambda kept: attempt(attrs.evolve(best, steps=tuple(kept))))
+    _fewer(lambda: best.steps, attempt_steps)
     return best
 
 
