@@ -57,11 +57,15 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
         "server.tls",
         "system",
     ),
+    "loadtest": (*_RULES, "engine.nursery", "client"),
     "testing": _EVERYTHING,
     "data_files": (*_RULES, "web.keys"),
     "system": ("engine.ports",),
     "app": (*_EVERYTHING, "config_file", "telemetry", "garbage", "data_files", "system"),
-    "cli": (*_EVERYTHING, "config_file", "telemetry", "app", "data_files", "system"),
+    "cli": (
+        *_EVERYTHING,
+        *("loadtest", "config_file", "telemetry", "garbage", "app", "data_files", "system"),
+    ),
     "": (*_EVERYTHING, "app"),
 }
 """Imports point down: what each part of the package may import beside itself."""
@@ -289,6 +293,7 @@ SAMPLES: Final[list[tuple[Check, str, str]]] = [
     (imports_point_down, "engine.actor", "from groupd.auth import TokenVerifier"),
     (imports_point_down, "client.client", "from groupd.server.session import Session"),
     (imports_point_down, "server.session", "from groupd.client import connect"),
+    (imports_point_down, "loadtest.run", "from groupd.server.link import Link"),
     (imports_point_down, "server.session", "import groupd"),
     (imports_point_down, "server.session", "from groupd import connect"),
     (imports_point_down, "testing.simulation", "from groupd.app import serve"),

@@ -15,7 +15,7 @@ from tests.e2e.raw import dial
 
 COMMANDS = (
     *("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend"),
-    *("health", "config", "revoke", "disconnect"),
+    *("health", "config", "revoke", "disconnect", "tokens", "bench"),
 )
 GROUPD = Path(sys.executable).with_name("groupd")
 

@@ -27,10 +27,13 @@ from groupd.cli import configuration, operate
 from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
+from groupd.cli.bench import bench
 from groupd.cli.chat import chat_on
 from groupd.cli.failing import errors_as_lines, run_or_fail
 from groupd.cli.given import ConfigFile, Data, config_of
+from groupd.cli.given import duration_ms as _duration_ms
 from groupd.cli.keys import key_app
+from groupd.cli.tokens import tokens_app
 from groupd.cli.user_commands import disconnect, revoke
 from groupd.config import Config, is_tls
 from groupd.data_files import SECRET_FILE
@@ -47,19 +50,10 @@ app = cyclopts.App(
 )
 
 app.command(key_app)
+app.command(bench)
+app.command(tokens_app)
 app.command(revoke)
 app.command(disconnect)
-
-DURATIONS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def _duration_ms(_type: Any, tokens: Any) -> int:
-    """Read ``90s``, ``15m``, ``12h`` or ``30d``."""
-    text = tokens[0].value
-    number, unit = text[:-1], text[-1:]
-    if unit not in DURATIONS or not number.isdigit() or int(number) == 0:
-        raise ValueError(f"expected a duration such as 90s, 15m, 12h or 30d, got {text!r}")
-    return int(number) * DURATIONS[unit]
 
 
 @app.command
