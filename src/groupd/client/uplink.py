@@ -120,7 +120,9 @@ class Uplink:
         name: str,
         reconnect: bool,
         listener: Listener,
+        frames: rpc.FrameLimits | None = None,
     ) -> None:
+        """Prepare; ``frames`` may be shared by all uplinks of a thread, and is 80 kB otherwise."""
         self.reconnect = reconnect
         self.clock = ServerClock(ports.clock)
         self.tokens = tokens
@@ -131,7 +133,7 @@ class Uplink:
         self._url = url
         self._ports = ports
         self._limits = limits
-        self._frames = rpc.FrameLimits.for_client(Limits())
+        self._frames = frames or rpc.FrameLimits.for_client(Limits())
         self._events = events
         self._name = name
         self._listener = listener

@@ -19,7 +19,7 @@ from groupd.client.limits import ClientLimits
 from groupd.client.ports import Ports
 from groupd.client.tokens import TokenSource
 from groupd.client.uplink import Uplink, Welcome
-from groupd.config import CONTENT
+from groupd.config import CONTENT, Limits
 from groupd.domain.base import Request
 from groupd.domain.group.messages import Post
 from groupd.domain.queries import History
@@ -28,6 +28,7 @@ from groupd.loadtest.figures import DISCONNECTED, HELD, Figures, kind_of
 from groupd.loadtest.plan import Ticket
 from groupd.loadtest.reading import NO_POST, GroupLog, Problems, Reading
 from groupd.loadtest.text import Stamp, Texts
+from groupd.wire import rpc
 
 CLIENT_NAME: Final = "groupd-bench/0.1.0"
 LIMITS: Final = ClientLimits(requests_max=100_000)
@@ -46,6 +47,7 @@ class Shared:
     url: str
     ports: Ports
     texts: Texts
+    frames: rpc.FrameLimits = attrs.field(factory=lambda: rpc.FrameLimits.for_client(Limits()))
     figures: Figures = attrs.field(factory=Figures)
     problems: Problems = attrs.field(factory=Problems)
     began_s: float = 0.0
@@ -81,6 +83,7 @@ class Member:
             # Until it was connected once: then who is not let in is told at once.
             reconnect=False,
             listener=self,
+            frames=shared.frames,
         )
         self._ids = ids.RisingIds()
         self._is_welcomed = False
