@@ -226,6 +226,7 @@ BY_SHOWN_TYPE: Final[Mapping[str, Callable[[Schema], st.SearchStrategy[Any]]]] =
     "list[user]": lambda m: st.lists(users(), max_size=4),
     'list[user] or "all"': lambda m: st.one_of(st.just("all"), st.lists(users(), max_size=4)),
     "group": lambda m: group_ids(),
+    "consumer_name": lambda m: st.from_regex(r"[0-9A-Za-z][0-9A-Za-z._-]{0,20}", fullmatch=True),
     "map": lambda m: maps(values()),
     "card": lambda m: cards(),
     "location": lambda m: places(),

@@ -117,7 +117,8 @@ def test_the_page_on_upgrades_has_the_numbers_of_this_version() -> None:
     older = [str(number) for number in range(min(MIGRATIONS), FORMAT)]
     assert store == f"writes {FORMAT}, reads {', '.join(older)} and {FORMAT}"
     assert snapshots == f"{GroupState.version}, {AccountState.version}"
-    assert exports == f"writes {EXPORT_VERSION}, reads {EXPORT_VERSION}"
+    versions = [str(number) for number in range(1, EXPORT_VERSION)]
+    assert exports == f"writes {EXPORT_VERSION}, reads {', '.join(versions)} and {EXPORT_VERSION}"
     assert protocol == "1"
 
 

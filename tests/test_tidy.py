@@ -20,7 +20,7 @@ LINES_MAX: Final = 450
 
 _BASE: Final = ("errors", "config")
 _RULES: Final = (*_BASE, "native", "domain", "wire")
-_ENGINE: Final = (*_RULES, "features", "storage.port", "storage.log")
+_ENGINE: Final = (*_RULES, "features", "storage.port", "storage.audit_port", "storage.log")
 _SERVER: Final = (*(*_ENGINE, "storage.backup", "storage.verify", "engine", "auth", "version"),)
 _FOR_CLIENTS: Final = (
     *("engine.calls", "engine.nursery", "engine.ports", "engine.results", "server.link"),

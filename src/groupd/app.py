@@ -379,6 +379,7 @@ def _host_server(server: Server, config: Config, keys: ServiceKeys) -> HttpServe
         config.host,
         openapi=openapi.document(),
         has_rate_limits=config.rate_limits,
+        cut=server.services.cut,
     )
     limits = HttpLimits(
         connections_max=config.host.connections_max,

@@ -214,6 +214,10 @@ class Limits:
     """Pages of other tenants' changes that one call passes over."""
     feed_consumers_max: int = _limit(100)
     """Of one tenant."""
+    audit_keep_days: int = _limit(90)
+    """How long the audit is kept,"""
+    audit_max: int = _limit(1_000_000)
+    """and how many entries of it at most, of all tenants: the latest ones."""
     reactor_page: int = _limit(200)
     conflict_retries_max: int = _limit(3)
 

@@ -59,7 +59,7 @@ REASONS: Final[dict[str, str]] = {
     "direct": "a direct chat has no such thing",
     "blocked": "one of the two has blocked the other",
     "yourself": "this cannot be done to oneself",
-    "scope": "the service key may not do this; `required` names the scope",
+    "scope": "the token or the service key may not do this; `required` names the scope",
     # conflict
     "id_reused": "the request id was used before, with other content",
     "state": "the group is dissolved, or what this is about is over",

@@ -12,6 +12,7 @@ from tests.engine.rig import play
 NOT_ABOUT_A_GROUP = {
     *("hello", "ping", "groups", "chats", "sync", "users", "account_history", "create"),
     *("search", "nearby", "profile", "direct", "block", "unblock", "blocks"),
+    *("changes", "ack", "consumers", "forget_consumer"),
 }
 """Methods without a group in which somebody could have a part."""
 

@@ -16,6 +16,7 @@ from tests.e2e.raw import dial
 COMMANDS = (
     *("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend"),
     *("health", "config", "revoke", "disconnect", "tokens", "bench"),
+    *("audit", "consumers"),
 )
 GROUPD = Path(sys.executable).with_name("groupd")
 
@@ -70,6 +71,9 @@ WRONG = {
     "a group of nothing to mend": ("mend G --from copy --data nowhere", "nowhere"),
     "a configuration that is missing": ("config check nowhere.toml", "nowhere.toml"),
     "a listener for probes that is missing": ("health", "metrics.listen"),
+    "an audit of nothing": ("audit --data nowhere", "nowhere"),
+    "consumers of nothing": ("consumers --data nowhere", "nowhere"),
+    "a number of entries below one": ("audit --limit 0", "limit"),
     "a user of nothing": ("revoke ann --data nowhere", "nowhere"),
     "a session of nobody": ("disconnect ann --data nowhere", "nowhere"),
     "a time that is none": ("revoke ann --before noon", "2026-01-31T12:00:00Z"),
@@ -85,6 +89,7 @@ MISTYPED = (
     *list(WRONG)[:6],
     *("a duration that is none", "a time that is none"),
     *("a limit below one", "a limit of none", "a seq below none"),
+    "a number of entries below one",
 )
 """What the parser of the command line refuses, with another code by custom."""
 

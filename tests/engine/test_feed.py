@@ -8,7 +8,8 @@ from trio.testing import MockClock
 
 from groupd.config import Limits
 from groupd.domain.base import ACCOUNT, GROUP
-from groupd.engine.feed import FEED_WAIT_MS, Change
+from groupd.domain.feeding import FEED_WAIT_MS
+from groupd.engine.feed import Change
 from groupd.engine.hub import Hub
 from groupd.errors import Rejected
 from tests.engine.rig import hub_on, new_store, settle

@@ -17,7 +17,7 @@ from groupd.engine.reactors import RETRY_S, SAVE_S, AccountReactor
 from groupd.errors import LogUnavailable
 from groupd.storage.log import Done, InlineLog, Log
 from groupd.storage.memory import MemoryStore
-from groupd.storage.port import Store, Write
+from groupd.storage.port import PutPosition, Store, Write
 from groupd.testing.fakes import fake_ports
 from groupd.wire import codec
 from tests.engine.rig import (
@@ -276,7 +276,7 @@ async def test_a_record_that_makes_no_sense_is_passed_over() -> None:
         one = (await hub.act_as("olga").create("One", members=["mia"]))["group"]
         await settle()
     # The reactor begins again, and meets a damaged record on its way.
-    store._positions[NAME] = 0
+    store.commit([PutPosition(NAME, 0)])
     records = store._streams[group_key(one)].records
     records[2] = records[2]._replace(body=b"\xff\xc1")
     async with hub_on(store) as hub:

@@ -19,10 +19,12 @@ from groupd.cli.files import export_files, import_files
 from groupd.domain.base import GROUP
 from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage import transfer
-from groupd.storage.export_file import MAGIC, Counts, ExportWriter
+from groupd.storage.audit_port import AuditEntry, DropAudit, PutAudit
+from groupd.storage.export_file import EXPORT_VERSION, MAGIC, Counts, ExportWriter
 from groupd.storage.port import PutPosition
 from groupd.storage.sqlite import SqliteStore
 from groupd.storage.transfer import export_to
+from groupd.testing.check_log_audit import entry
 from tests.operate.rig import (
     account_key,
     all_have_heard,
@@ -128,6 +130,41 @@ async def test_a_deadline_is_kept(tmp_path: Path) -> None:
     new.close()
 
 
+def entries_of(data: Path) -> list[AuditEntry]:
+    with closing(open_store(data)) as store:
+        return [item.entry for item in store.audit.since(0, 1_000)]
+
+
+async def test_the_audit_goes_along_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "ENTRIES_PER_ITEM", 2)
+    groups = await make(tmp_path, posts=2)
+    with closing(open_store(tmp_path / "data")) as store:
+        entries = [entry(group_key(groups[0]), seq) for seq in range(1, 6)]
+        store.commit([PutAudit(entries), DropAudit(1)])
+    counts = await export_files(tmp_path / "data", tmp_path / "export")
+    assert counts.audit == 4
+    assert await import_files(tmp_path / "export", tmp_path / "new") == counts
+    assert entries_of(tmp_path / "new") == entries[1:]
+
+
+async def test_an_export_of_version_1_which_has_no_audit_is_read(tmp_path: Path) -> None:
+    await make(tmp_path, posts=2)
+    await export_files(tmp_path / "data", tmp_path / "export")
+    parts = items((tmp_path / "export").read_bytes())
+    parts[0][1] = 1
+    writer = ExportWriter(found := _Bytes())
+    for part in parts[:-1]:
+        writer.item(*part)
+    told = {name: count for name, count in parts[-1][1].items() if name != "audit"}
+    writer.item("end", told, writer._hash.digest())
+    (tmp_path / "export").write_bytes(found.data)
+    await import_files(tmp_path / "export", tmp_path / "new")
+    assert contents(tmp_path / "new") == contents(tmp_path / "data")
+    assert entries_of(tmp_path / "new") == []
+
+
 # --- what is refused
 
 
@@ -217,7 +254,7 @@ class _Bytes:
 
 def newer(data: bytes) -> bytes:
     parts = items(data)
-    parts[0][1] = 2
+    parts[0][1] = EXPORT_VERSION + 1
     return join(parts)
 
 
@@ -265,7 +302,7 @@ SPOILT: dict[Callable[[bytes], bytes], str] = {
     cut_end: "cut short",
     flip: "changed after|damaged|cut short|is not what was written|does not continue|follow",
     more: "changed after",
-    newer: "version 2, and this groupd reads up to 1",
+    newer: f"version {EXPORT_VERSION + 1}, and this groupd reads up to {EXPORT_VERSION}",
     without_a_record: "missing",
     another_text: "is not what was written",
     without_the_newest: "does not end where it is told to",

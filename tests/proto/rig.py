@@ -146,7 +146,7 @@ async def serving() -> AsyncIterator[Rig]:
     """Run a server with the defaults; wants a clock that jumps."""
     config, ports = Config(), fake_ports()
     async with (
-        open_log(lambda: MemoryStore("a store"), threaded=False) as log,
+        open_log(lambda: MemoryStore("a-store"), threaded=False) as log,
         open_hub(
             log=log, ports=ports, links=LinkKeys({"k1": bytes(32)}, "k1"), config=config
         ) as hub,

@@ -61,7 +61,8 @@ async def everything(rig: Rig) -> Witness:
         await client.ask("account_history", limit=500)
     operator = await _operator(rig)
     carl = await _farewell(rig, operator)
-    return Witness(*people.values(), phone, operator, carl)
+    backend = await _following(rig, operator)
+    return Witness(*people.values(), phone, operator, carl, backend)
 
 
 async def _walk(rig: Rig, people: Mapping[str, Client]) -> None:
@@ -253,6 +254,25 @@ async def _operator(rig: Rig) -> Client:
     assert refused.error is not None
     assert refused.error["code"] == "unavailable"
     return operator
+
+
+async def _following(rig: Rig, operator: Client) -> Client:
+    """Follow all that has happened, and see what the operator sees of it."""
+    backend = await rig.enter("backend", scope="profile feed")
+    await backend.ask("consumers")
+    while True:
+        page = await backend.ask("changes", consumer="orders", limit=100)
+        if "cursor" not in page:
+            break
+        await backend.ask("ack", consumer="orders", cursor=page["cursor"])
+    await backend.ask("changes", consumer="new")
+    listed = await operator.ask("operator_consumers", limit=1)
+    await operator.ask("operator_consumers", after=listed["next"])
+    await backend.ask("consumers")
+    await backend.ask("forget_consumer", consumer="new")
+    audit = await operator.ask("operator_audit", limit=1)
+    await operator.ask("operator_audit", before=audit["next"])
+    return backend
 
 
 async def _farewell(rig: Rig, operator: Client) -> Client:

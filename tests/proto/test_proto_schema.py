@@ -215,6 +215,8 @@ def who(spec: Mapping[str, Any]) -> str:
     """Give the beginning of the sentence that says who may call a method."""
     if spec["operator"]:
         return "The operator"
+    if "scope" in spec:
+        return f"Whoever's token has the scope `{spec['scope']}`"
     if spec["min_role"] is not None:
         return {"member": "Members", "admin": "Admins and the owner", "owner": "The owner"}[
             spec["min_role"]

@@ -32,12 +32,15 @@ from groupd.domain.projection import (
     Spoke,
     Unreact,
 )
+from groupd.storage.audit_port import AuditEntry, DropAudit, PutAudit
 from groupd.storage.port import (
     AdvanceCursor,
     Append,
     AppendAll,
+    DropPosition,
     PutPosition,
     PutSnapshot,
+    Register,
     Store,
     Write,
 )
@@ -71,6 +74,7 @@ class DraftAppend:
     changes: Sequence[Change]
     deadline_ms: int | None
     erase: Sequence[int]
+    audit: Sequence[AuditEntry] = ()
 
 
 Draft = Sequence[DraftAppend] | Write
@@ -176,6 +180,17 @@ account_changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(PutRevocation, st.integers(1, 9)),
 )
 
+entries = st.builds(
+    AuditEntry,
+    time_ms=st.integers(1, 9),
+    key=st.sampled_from(("shop", "钥匙")),
+    user=st.sampled_from(("", *USERS)),
+    method=st.just("post"),
+    stream=streams,
+    seq=seqs,
+    about=st.sampled_from(("", *USERS)),
+)
+
 draft_records = st.builds(
     DraftRecord, st.booleans(), rarely(True, False), users, st.binary(max_size=40)
 )
@@ -187,6 +202,7 @@ group_appends = st.builds(
     changes=st.lists(changes, max_size=6),
     deadline_ms=st.none() | st.integers(1, 9),
     erase=st.lists(seqs, max_size=2),
+    audit=st.lists(entries, max_size=2),
 )
 account_appends = st.builds(
     DraftAppend,
@@ -206,13 +222,16 @@ drafts: st.SearchStrategy[Draft] = st.one_of(
     st.builds(PutSnapshot, streams, st.integers(1, 9), st.integers(1, 2), st.binary(max_size=9)),
     st.builds(AdvanceCursor, st.sampled_from(GROUPS), users, seqs),
     st.builds(PutPosition, st.sampled_from(("one", "two")), seqs),
+    st.builds(DropPosition, st.sampled_from(("one", "two")), st.lists(entries, max_size=1)),
+    st.builds(PutAudit, st.lists(entries, max_size=3)),
+    st.builds(DropAudit, st.integers(0, 6)),
 )
 rounds = st.lists(st.lists(drafts, min_size=1, max_size=4), min_size=1, max_size=12)
 
 
 def resolve(draft: Draft, store: Store) -> Write:
     """Make a write of a draft, as a writer would who sees the store as it is now."""
-    if isinstance(draft, PutSnapshot | AdvanceCursor | PutPosition):
+    if isinstance(draft, PutSnapshot | AdvanceCursor | Register):
         return draft
     return AppendAll(tuple(_resolve_append(append, store) for append in draft))
 
@@ -246,4 +265,6 @@ def _resolve_append(draft: DraftAppend, store: Store) -> Append:
                 chain=seq.to_bytes(4, "big"),
             )
         )
-    return Append(draft.stream, after, records, draft.changes, draft.deadline_ms, draft.erase)
+    return Append(
+        draft.stream, after, records, draft.changes, draft.deadline_ms, draft.erase, draft.audit
+    )

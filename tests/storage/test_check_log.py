@@ -23,7 +23,9 @@ from groupd.domain.projection import (
     React,
     Statistics,
 )
+from groupd.storage.audit_port import Audited, DropAudit
 from groupd.storage.memory import MemoryStore
+from groupd.storage.memory_registers import MemoryAudit
 from groupd.storage.port import Append, AppendAll, Head, Outcome, Slice, Store, Write
 from groupd.storage.sqlite import SqliteStore
 from groupd.testing import check_log
@@ -272,6 +274,34 @@ class ClosingIsNotNoticed(MemoryStore):
         pass
 
 
+class EntriesOutliveTheirAppend(MemoryStore):
+    def _append_all(self, appends: Sequence[Any]) -> Outcome:
+        outcome = super()._append_all(appends)
+        if outcome is not None:
+            self.audit.add(appends[0].audit)
+        return outcome
+
+
+class EntriesAreOfEverybody(MemoryStore):
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self._registers.audit = _OfEverybody()
+
+
+class _OfEverybody(MemoryAudit):
+    def latest(self, tenant: str, *wanted: Any) -> Sequence[Audited]:
+        found = [*super().latest(tenant, *wanted), *super().latest("other", *wanted)]
+        return sorted(found, key=lambda item: -item.n)
+
+
+class NumbersComeAgain(MemoryStore):
+    def _write(self, write: Write) -> Outcome:
+        outcome = super()._write(write)
+        if isinstance(write, DropAudit):
+            self.audit._count = self.audit.last_n()
+        return outcome
+
+
 class PutCardForgetsTheRest(MemoryStore):
     def _append(self, append: Any) -> None:
         group = self._index.groups.get(append.stream)
@@ -299,6 +329,9 @@ class PutCardForgetsTheRest(MemoryStore):
         EveryTenantIsOne,
         ClosingIsNotNoticed,
         PutCardForgetsTheRest,
+        EntriesOutliveTheirAppend,
+        EntriesAreOfEverybody,
+        NumbersComeAgain,
         OldRowsShineThrough,
         MembersAreMiscounted,
         RecalledMessagesAreUnread,

@@ -17,6 +17,7 @@ from groupd.domain.projection import Change, PutCard, PutProfile, PutRevocation,
 from groupd.errors import LogUnavailable
 from groupd.storage.port import FORMAT, AdvanceCursor, PutPosition, PutSnapshot
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
+from groupd.testing.check_log_audit import entry, noted
 from groupd.testing.log_samples import (
     ANN,
     HALL,
@@ -269,14 +270,39 @@ def test_a_file_of_format_2_keeps_its_index_and_can_hold_revocations(tmp_path: P
     store = SqliteStore.open(tmp_path, new_id=lambda: "one")
     do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"})]))
     store.close()
-    with apsw.Connection(str(tmp_path / FILE_NAME)) as file:
-        file.execute("drop table revocations")
-        file.execute("update meta set format = 2")
-    file.close()
+    make_older(tmp_path, 2, "revocations", "audit")
     store = SqliteStore.open(tmp_path, new_id=lambda: "two")
     assert (store.id, store.index_is_stale) == ("one", False)
     assert store.group(TENANT, "hall") is not None
     do(store, append(ANN, 1, changes=[PutRevocation(7)]))
     assert store.revoked_before_ms(TENANT, "ann") == 7
+    store.close()
+    assert format_of(tmp_path) == FORMAT
+
+
+def make_older(directory: Path, number: int, *without: str) -> None:
+    """Make of a file of this format one that an older groupd has left."""
+    with apsw.Connection(str(directory / FILE_NAME)) as file:
+        for table in without:
+            file.execute(f"drop table {table}")
+        file.execute("update meta set format = ?", (number,))
+    file.close()
+
+
+def test_a_file_of_format_3_keeps_its_index_and_can_hold_an_audit(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"})]))
+    store.close()
+    make_older(tmp_path, 3, "audit")
+    reading = SqliteStore.open_to_read(tmp_path)
+    assert (reading.audit.last_n(), reading.audit.since(0, 9)) == (0, ())
+    assert reading.audit.latest(TENANT, None, None, 9) == ()
+    reading.close()
+    assert format_of(tmp_path) == 3, "what is only looked at stays as it is"
+    store = SqliteStore.open(tmp_path, new_id=lambda: "two")
+    assert (store.id, store.index_is_stale) == ("one", False)
+    do(store, noted(append(HALL, 1, after=1), entry(HALL, 2)))
+    assert [item.entry for item in store.audit.since(0, 9)] == [entry(HALL, 2)]
+    assert [item.entry for item in store.audit.latest(TENANT, HALL, None, 9)] == [entry(HALL, 2)]
     store.close()
     assert format_of(tmp_path) == FORMAT

@@ -56,6 +56,8 @@ def everything(store: Store) -> dict[str, Any]:
         "due": sorted(store.due(5, 99)),
         "next_deadline_ms": store.next_deadline_ms(),
         "positions": [store.position(name) for name in ("one", "two")],
+        "audit": [list(store.audit.since(after, 3)) for after in (0, 2, 5)],
+        "last_n": store.audit.last_n(),
         "followed": [list(store.followed(after, 3)) for after in (0, 2, 5)],
         "index": list(store.dump_index()),
         "streams": [list(store.streams(after, 4)) for after in (None, GROUPS[1])],
@@ -99,6 +101,11 @@ def everything(store: Store) -> dict[str, Any]:
                     for until in (2, 5, 99)
                 ],
             ]
+        answers[f"audit of {tenant!r}"] = [
+            list(store.audit.latest(tenant, stream, before, 3))
+            for stream in (None, GROUPS[0], ACCOUNTS[0])
+            for before in (None, 4)
+        ]
         for user in USERS:
             answers[f"{user} of {tenant!r}"] = [
                 [store.membership(tenant, user, key) for key in keys],

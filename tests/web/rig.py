@@ -12,9 +12,11 @@ import orjson
 from groupd.config import HostConfig
 from groupd.engine.hub import Hub
 from groupd.server.http import HttpRequest
+from groupd.server.operator import Cut
 from groupd.web import openapi
 from groupd.web.calls import HostApi
 from groupd.web.keys import SCOPES, KeyRing, make_key
+from groupd.web.sessions import cut_nobody
 from tests.engine.rig import hub_on, new_store
 
 SECRET: Final = "s" * 43
@@ -66,6 +68,7 @@ async def open_backend(
     scopes: tuple[str, ...] = tuple(SCOPES),
     tenant: str = "",
     rate_limits: bool = True,
+    cut: Cut = cut_nobody,
     **config: int,
 ) -> AsyncIterator[Backend]:
     key, shown = make_key("shop", tenant=tenant, scopes=scopes, secret=SECRET)
@@ -76,5 +79,6 @@ async def open_backend(
             HostConfig(**config),
             openapi=openapi.document(),
             has_rate_limits=rate_limits,
+            cut=cut,
         )
         yield Backend(hub, api, shown)

@@ -35,6 +35,7 @@ from groupd.cli.given import duration_ms as _duration_ms
 from groupd.cli.keys import key_app
 from groupd.cli.tokens import tokens_app
 from groupd.cli.user_commands import disconnect, revoke
+from groupd.cli.watch_commands import audit, consumers
 from groupd.config import Config, is_tls
 from groupd.data_files import SECRET_FILE
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
@@ -54,6 +55,8 @@ app.command(bench)
 app.command(tokens_app)
 app.command(revoke)
 app.command(disconnect)
+app.command(audit)
+app.command(consumers)
 
 
 @app.command

@@ -17,6 +17,8 @@ from groupd.cli.operate import expect_store
 from groupd.config import Config
 from groupd.domain.base import StreamKey
 from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
+from groupd.domain.watching import OPERATOR
+from groupd.engine.mail import Behalf
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogUnavailable
 
@@ -42,7 +44,7 @@ async def _revoke_in_files(config: Config, account: StreamKey, before_ms: int | 
     expect_store(config)
     async with composition.open_hub(config.data, config=config) as hub:
         waiter = Waiter()
-        hub.revoke(account, before_ms, waiter)
+        hub.on_behalf(Behalf(OPERATOR, "revoke")).revoke(account, before_ms, waiter)
         result: int = (await waiter.wait())["before_ms"]
         return result
 

@@ -51,6 +51,10 @@ class BlockingCalls:
         raise NotImplementedError
 
     ping = _blocking(Calls.ping)
+    changes = _blocking(Calls.changes)
+    ack = _blocking(Calls.ack)
+    consumers = _blocking(Calls.consumers)
+    forget_consumer = _blocking(Calls.forget_consumer)
     groups = _blocking(Calls.groups)
     chats = _blocking(Calls.chats)
     sync = _blocking(Calls.sync)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.domain import policy, queries, sessions
+from groupd.domain import feeding, policy, queries, sessions, watching
 from groupd.domain.account import blocks, chats, profile, revocation
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import HEARD
@@ -129,12 +129,19 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             moderation.Unmute,
             moderation.MuteAll,
             moderation.SlowMode,
+            # the change feed
+            feeding.Changes,
+            feeding.Ack,
+            feeding.Consumers,
+            feeding.ForgetConsumer,
             # the operator
             queries.OperatorLog,
             queries.OperatorCheck,
             queries.OperatorBackup,
             sessions.OperatorRevoke,
             sessions.OperatorDisconnect,
+            watching.OperatorAudit,
+            watching.OperatorConsumers,
         )
     }
 )

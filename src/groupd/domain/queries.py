@@ -169,6 +169,7 @@ class Members(Query):
 
     method = "members"
     cost = 2
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {"members": "list[member]", "next": "user?"}
 
@@ -187,6 +188,7 @@ class History(Query):
 
     method = "history"
     cost = 2
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {
         "events": "list[event]",
@@ -310,6 +312,7 @@ class Messages(Query):
 
     method = "messages"
     cost = 5
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {"messages": "list[shown_message]", "head": "seq", "more": "boolean"}
 
@@ -324,6 +327,7 @@ class Thread(Query):
 
     method = "thread"
     cost = 2
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {"events": "list[event]", "more": "boolean", "replies": "integer"}
 
@@ -338,6 +342,7 @@ class Reactors(Query):
 
     method = "reactors"
     cost = 2
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {"users": "list[user]", "next": "user?"}
 
@@ -355,6 +360,7 @@ class Edits(Query):
 
     method = "edits"
     cost = 2
+    by_system = True
     min_role = Role.MEMBER
     result: ClassVar = {"events": "list[event]", "more": "boolean"}
 

@@ -202,13 +202,12 @@ class Actor:
         One at a time: so what the user holds, as of now, is what they hold when the group decides.
         An account may wait for a group; a group waits for nobody.
         """
-        caller, onward, waiter = entry.caller, entry.onward, Waiter()
+        onward, waiter = entry.onward, Waiter()
         assert onward is not None
         _kind, tenant, user = self.stream
         try:
             holdings = await self._shared.log.read(lambda store: store.holdings(tenant, user))
-            passed = Entry(caller, entry.request, entry.request_id, waiter, 0, holdings=holdings)
-            self._shared.tell(onward, passed)
+            self._shared.tell(onward, entry.passed_on(waiter, holdings))
             entry.replies.respond(entry.tag, await waiter.wait())
         except Rejected as refusal:
             entry.replies.refuse(entry.tag, refusal)

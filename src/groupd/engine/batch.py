@@ -29,10 +29,11 @@ from groupd.domain.base import (
 from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
 from groupd.engine.ledger import Ledger
-from groupd.engine.mail import Entry
+from groupd.engine.mail import Behalf, Entry
 from groupd.engine.outlet import Move, Publication
 from groupd.engine.shared import Shared
 from groupd.errors import Rejected
+from groupd.storage.audit_port import AuditEntry
 from groupd.storage.port import Append
 from groupd.wire import codec
 
@@ -59,6 +60,7 @@ class Batch:
     events: list[Event] = attrs.field(factory=list)
     answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
     founded: list[tuple[Append, Publication]] = attrs.field(factory=list)
+    audit: list[AuditEntry] = attrs.field(factory=list)
     is_followed: bool = False
     """Whether reactors have something to look at."""
 
@@ -145,7 +147,28 @@ class Batch:
             if first is None:
                 first = receipt
         assert first is not None, "a decision of no event is Unchanged"
+        if entry.behalf is not None:
+            self._note(entry.behalf, entry, decision, first)
         return request.answer(first, context)
+
+    def _note(
+        self, behalf: Behalf, entry: Entry, decision: Sequence[Event | Founding], first: Receipt
+    ) -> None:
+        """Have the append say with whose key this was done. Of a founding, it is the new stream."""
+        stream, seq = self.ledger.stream, first.seq
+        for item in decision:
+            if isinstance(item, Founding):
+                stream, seq = item.stream, 1
+        about = getattr(entry.request, "user", "")
+        self.audit.append(
+            behalf.entry(
+                stream,
+                time_ms=first.time_ms,
+                user=entry.caller.user,
+                seq=seq,
+                about=about if type(about) is str else "",
+            )
+        )
 
     def _write(self, event: Event, user: str, request_id: str, request_hash: bytes) -> Receipt:
         """Write one record of the stream; gives its receipt."""
@@ -189,7 +212,7 @@ class Batch:
         """Give what must become durable together; nothing, where nothing has changed."""
         if not self.records:
             return []
-        own = _append(self.ledger, self.after_seq, self.records, self.events)
+        own = _append(self.ledger, self.after_seq, self.records, self.events, self.audit)
         return [own, *(append for append, _ in self.founded)]
 
     def publication(self) -> Publication:
@@ -198,13 +221,17 @@ class Batch:
 
 
 def _append(
-    ledger: Ledger, after_seq: int, records: Sequence[Record], events: Sequence[Event]
+    ledger: Ledger,
+    after_seq: int,
+    records: Sequence[Record],
+    events: Sequence[Event],
+    audit: Sequence[AuditEntry] = (),
 ) -> Append:
     stream = ledger.stream
     changes = changes_of(records, events)
     deadline_ms = AGGREGATES[stream.kind].deadline_ms(ledger.state)
     erase = [seq for event in events if event.touches for seq in event.erases()]
-    return Append(stream, after_seq, records, changes, deadline_ms, erase)
+    return Append(stream, after_seq, records, changes, deadline_ms, erase, audit)
 
 
 def changes_of(records: Sequence[Record], events: Sequence[Event]) -> list[Change]:

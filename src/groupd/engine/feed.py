@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from heapq import nsmallest
 from typing import Any, Final
 
 import attrs
@@ -19,16 +20,15 @@ import trio
 
 from groupd.config import Limits
 from groupd.domain.base import StreamKey
+from groupd.domain.feeding import FEED_WAIT_MS, check_consumer
 from groupd.domain.fields import refuse
 from groupd.errors import Rejected
+from groupd.storage.audit_port import AuditEntry
 from groupd.storage.log import Log
 from groupd.storage.port import DropPosition, Followed, PutPosition, Store
 from groupd.wire import codec
 
-FEED_WAIT_MS: Final = 20_000
-"""How long a call may wait for news at most."""
-BEGINNINGS: Final = ("oldest", "newest")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PREFIX: Final = "consumer/"
 _CURSOR: Final = re.compile(r"([0-9A-Za-z_-]{1,64})\.([0-9]{1,18})")
 
 
@@ -66,6 +66,24 @@ class Consumer:
     lag: int
     last_error: str | None = None
     """Why it has come no further, where it is one of the server's own."""
+    since_ms: int | None = None
+    """When the oldest of the records behind its position was written; None where none is."""
+    tenant: str = ""
+
+    @property
+    def mark(self) -> str:
+        """Give its place in the order of ``Feed.all_consumers``."""
+        return f"{self.tenant}/{self.name}"
+
+    def shown(self) -> dict[str, Any]:
+        """Give it as an answer to its tenant has it."""
+        return {
+            "name": self.name,
+            "cursor": self.cursor,
+            "lag": self.lag,
+            "last_error": self.last_error,
+            "since_ms": self.since_ms,
+        }
 
 
 class Feed:
@@ -137,23 +155,52 @@ class Feed:
         if position > known[name]:
             await self._log.write(PutPosition(name, position))
 
-    async def forget(self, tenant: str, consumer: str) -> None:
-        """Let there be no such consumer any more. Repeating it is no error; raises Rejected."""
-        await self._log.write(DropPosition(_position_name(tenant, consumer)))
+    async def forget(self, tenant: str, consumer: str, *, audit: Sequence[AuditEntry] = ()) -> None:
+        """Let there be no such consumer any more, and the audit say so.
+
+        Repeating it is no error, and leaves no entry. Raises Rejected, LogUnavailable.
+        """
+        name = _position_name(tenant, consumer)
+        if name in dict(await self._log.read(lambda store: store.positions(name))):
+            await self._log.write(DropPosition(name, audit))
 
     async def consumers(self, tenant: str) -> Sequence[Consumer]:
         """List the consumers of a tenant by name."""
 
-        def read(store: Store) -> tuple[int, Sequence[tuple[str, int]]]:
-            return store.last_position(), _known(store, tenant)
+        def read(store: Store) -> Sequence[Consumer]:
+            known = [(tenant, name, place) for name, place in _known(store, tenant)]
+            return self._described(store, known)
 
-        last, known = await self._log.read(read)
-        return [
-            Consumer(
-                name, self._cursor(position), last - position, self._errors.get((tenant, name))
-            )
-            for name, position in known
-        ]
+        return await self._log.read(read)
+
+    async def all_consumers(self, *, after: str = "", limit: int) -> Sequence[Consumer]:
+        """List the consumers of all tenants, by their ``mark``, those behind ``after``."""
+
+        def read(store: Store) -> Sequence[Consumer]:
+            known = [each for each in _all_known(store) if f"{each[0]}/{each[1]}" > after]
+            return self._described(store, known[:limit])
+
+        return await self._log.read(read)
+
+    async def lags(self, limit: int) -> tuple[int, Sequence[tuple[str, str, int]]]:
+        """Count all consumers, and give tenant, name and lag of those that are furthest behind."""
+
+        def read(store: Store) -> tuple[int, Sequence[tuple[str, str, int]]]:
+            last, known = store.last_position(), _all_known(store)
+            behind = nsmallest(limit, known, key=lambda each: (each[2], each[:2]))
+            return len(known), [(tenant, name, last - place) for tenant, name, place in behind]
+
+        return await self._log.read(read)
+
+    def _described(self, store: Store, known: Sequence[tuple[str, str, int]]) -> Sequence[Consumer]:
+        last = store.last_position()
+        found = []
+        for tenant, name, place in known:
+            following = store.changes(place, 1) if place < last else ()
+            since_ms = following[0].record.time_ms if following else None
+            error = self._errors.get((tenant, name))
+            found.append(Consumer(name, self._cursor(place), last - place, error, since_ms, tenant))
+        return found
 
     async def _place(self, tenant: str, name: str, begin: str) -> int:
         known = dict(await self._log.read(lambda store: store.positions(name)))
@@ -228,13 +275,11 @@ class Reading:
 
 
 def _prefix(tenant: str) -> str:
-    return f"consumer/{tenant}/"
+    return f"{_PREFIX}{tenant}/"
 
 
 def _position_name(tenant: str, consumer: Any) -> str:
-    if not isinstance(consumer, str) or not _NAME.fullmatch(consumer):
-        raise refuse("consumer", "expected 1 to 64 of A-Z, a-z, 0-9, dot, dash and underscore")
-    return _prefix(tenant) + consumer
+    return _prefix(tenant) + check_consumer(consumer, "consumer")
 
 
 def _known(store: Store, tenant: str) -> Sequence[tuple[str, int]]:
@@ -242,6 +287,15 @@ def _known(store: Store, tenant: str) -> Sequence[tuple[str, int]]:
     prefix = _prefix(tenant)
     named = [(name.removeprefix(prefix), place) for name, place in store.positions(prefix)]
     return [(name, place) for name, place in named if "/" not in name]
+
+
+def _all_known(store: Store) -> Sequence[tuple[str, str, int]]:
+    """List all consumers in the order of tenant and name, each with its place."""
+    known = []
+    for stored, place in store.positions(_PREFIX):
+        tenant, _slash, name = stored.removeprefix(_PREFIX).rpartition("/")
+        known.append((tenant, name, place))
+    return known
 
 
 def _page(store: Store, *, after: int, limit: int) -> Sequence[Followed]:

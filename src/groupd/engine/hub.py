@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from typing import Any, Final
 
 import attrs
@@ -39,12 +40,14 @@ from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
 from groupd.domain.stream import Stream
+from groupd.engine.audit import keep_audit
 from groupd.engine.calls import Calls
 from groupd.engine.counts import Counts
 from groupd.engine.directory import Directory
+from groupd.engine.events import Events
 from groupd.engine.feed import Feed, Reading
 from groupd.engine.greeting import Greeting, greet, relist
-from groupd.engine.mail import Entry, Replies, unavailable
+from groupd.engine.mail import Behalf, Entry, Replies, unavailable
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.engine.outlet import Outlets, Roster
 from groupd.engine.peer import Backlogs, Peer
@@ -59,7 +62,7 @@ from groupd.engine.waiting import Waiter
 from groupd.errors import LogCorrupt, LogUnavailable, Rejected
 from groupd.storage.log import Log
 from groupd.wire.codec import Encoded
-from groupd.wire.rpc import FrameLimits, Notification, Unframer
+from groupd.wire.rpc import FrameLimits
 
 logger = structlog.get_logger()
 
@@ -82,6 +85,8 @@ class Hub:
         self.log = log
         self.ports = ports
         self.rules = rules
+        self.behalf: Behalf | None = None
+        """With whose key all is done that is done here; see ``on_behalf``."""
         self.turns = Turns()
         """For whoever brings many requests at once: see there."""
         self.counts = Counts()
@@ -111,6 +116,7 @@ class Hub:
             note_deadline=self._timers.note,
             rouse=self._rouse,
             tell=self._tell,
+            feed=self.feed,
             counts=self.counts,
             quarantine=self.quarantine,
         )
@@ -121,6 +127,12 @@ class Hub:
         """Decide by other rules from the next request on. Their limits stay those of the start."""
         # Much is as large as the limits say, so they are no matter of decisions alone.
         self.rules = self._shared.rules = attrs.evolve(rules, limits=self.rules.limits)
+
+    def on_behalf(self, behalf: Behalf) -> Hub:
+        """Give this same hub, for who has a key: what is changed by way of it is in the audit."""
+        hub = copy(self)
+        hub.behalf = behalf
+        return hub
 
     # --- requests
 
@@ -138,7 +150,7 @@ class Hub:
 
         Raises Rejected where the request has no address.
         """
-        entry = Entry(caller, request, request_id, replies, tag)
+        entry = Entry(caller, request, request_id, replies, tag, behalf=self.behalf)
         if type(request) in TO_GROUPS and type(group) is str:
             # Most requests are to a group that is awake: then its key needs no check.
             actor = self._directory.get((GROUP, caller.tenant, group))
@@ -216,7 +228,8 @@ class Hub:
             if profile == (known or Profile(plan=self.rules.default_plan)):
                 return
             waiter = Waiter()
-            self._directory.tell(caller.account, Entry(caller, Introduce(profile), "", waiter, 0))
+            entry = Entry(caller, Introduce(profile), "", waiter, 0, behalf=self.behalf)
+            self._directory.tell(caller.account, entry)
             await waiter.wait()
         except (LogUnavailable, LogCorrupt, Rejected) as error:
             logger.warning("introduction_failed", user=caller.user, error=str(error))
@@ -238,7 +251,8 @@ class Hub:
         With ``{before_ms}``, the time that holds, once that is durable.
         """
         caller = Identity(user=SERVER, tenant=account.tenant)
-        self._directory.tell(account, Entry(caller, Revoke(before_ms), "", replies, 0))
+        entry = Entry(caller, Revoke(before_ms), "", replies, 0, behalf=self.behalf)
+        self._directory.tell(account, entry)
 
     async def revoked_before_ms(self, caller: Identity) -> int:
         """Give before which time a user's tokens are revoked; 0 for none. Wakes no account.
@@ -310,6 +324,7 @@ class Hub:
                 nursery.start_soon(self._reactor.run, self._directory.tell)
                 nursery.start_soon(self._directory.sweep)
                 nursery.start_soon(self.log.watch)
+                nursery.start_soon(keep_audit, self.log, self.ports.clock, self.rules.limits)
 
     async def close(self) -> None:
         """Stop what runs on its own, and let every actor leave with a snapshot."""
@@ -394,50 +409,3 @@ class Caller(Calls):
         finally:
             self._hub.part(events.peer, self.identity)
             events.peer.close()
-
-
-class Events:
-    """The pushes of one library caller, in order. For one task at a time."""
-
-    greeting: Greeting
-
-    def __init__(self, hub: Hub) -> None:
-        limits = hub.rules.limits
-        self._arrived = trio.Event()
-        self._unframer = Unframer(hub.frame_limits)
-        self._ready: list[Notification] = []
-        self.peer = Peer(
-            try_send=_take_nothing,
-            wake=self._wake,
-            broken=_nothing,
-            head_of=hub.outlets.reached,
-            max_bytes=limits.backlog_max_bytes,
-            backlogs=hub.backlogs,
-        )
-
-    def _wake(self) -> None:
-        self._arrived.set()
-
-    def __aiter__(self) -> Events:
-        return self
-
-    async def __anext__(self) -> Notification:
-        """Give the next notification; waits for it."""
-        while not self._ready:
-            data = self.peer.take()
-            if data:
-                messages = self._unframer.feed(data)
-                self._ready = [item for item in messages if isinstance(item, Notification)][::-1]
-                continue
-            self._arrived = trio.Event()
-            await self._arrived.wait()
-        return self._ready.pop()
-
-
-def _take_nothing(data: bytes) -> int:
-    """Be a link that never takes anything: the iterator is the writer."""
-    return 0
-
-
-def _nothing() -> None:
-    """Be a link that never breaks."""

@@ -10,6 +10,7 @@ import attrs
 from groupd.domain.base import NO_HOLDINGS, Command, Identity, LiveQuery, StreamKey
 from groupd.domain.projection import Holdings
 from groupd.errors import Rejected
+from groupd.storage.audit_port import AuditEntry
 
 RETRY_AFTER_MS: Final = 1_000
 """What ``unavailable`` advises."""
@@ -31,6 +32,31 @@ class Replies(Protocol):
         ...
 
 
+@attrs.frozen
+class Behalf:
+    """With whose key something is changed, and by which call of theirs: what the audit has of it.
+
+    What users do themselves, and the server of its own accord, has none.
+    """
+
+    key: str
+    method: str
+
+    def entry(
+        self, stream: StreamKey, *, time_ms: int, user: str, seq: int = 0, about: str = ""
+    ) -> AuditEntry:
+        """Make the entry of a change. ``user`` is as whom, ``about`` whom the call names."""
+        return AuditEntry(
+            time_ms=time_ms,
+            key=self.key,
+            user=user,
+            method=self.method,
+            stream=stream,
+            seq=seq,
+            about=about,
+        )
+
+
 @attrs.define(eq=False)
 class Entry:
     """One request in a mailbox, and where its answer goes. Nobody changes it."""
@@ -44,6 +70,20 @@ class Entry:
     """Where it goes from the caller's account, for what passes through that."""
     holdings: Holdings = NO_HOLDINGS
     """What the user of that account has, as it has seen it."""
+    behalf: Behalf | None = None
+    """With whose key it is asked, for the audit."""
+
+    def passed_on(self, replies: Replies, holdings: Holdings) -> Entry:
+        """Give the same request as an account passes it on, with what its user has."""
+        return Entry(
+            self.caller,
+            self.request,
+            self.request_id,
+            replies,
+            0,
+            holdings=holdings,
+            behalf=self.behalf,
+        )
 
 
 def unavailable(message: str) -> Rejected:

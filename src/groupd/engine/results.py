@@ -253,3 +253,21 @@ class BansResult(TypedDict):
 
 class EmptyResult(TypedDict):
     """Nothing: the call was taken."""
+
+
+class ChangesResult(TypedDict):
+    """What has happened, in order. ``cursor`` acknowledges it; absent where nothing is new."""
+
+    changes: list[dict[str, Any]]
+    more: bool
+    cursor: NotRequired[str]
+
+
+class ConsumersResult(TypedDict):
+    """The consumers of the feed, by name, and how far behind each is."""
+
+    consumers: list[dict[str, Any]]
+
+
+class NothingResult(TypedDict):
+    """It is done."""

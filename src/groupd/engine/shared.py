@@ -9,6 +9,7 @@ import attrs
 from groupd.domain.base import Rules, StreamKey
 from groupd.domain.links import LinkKeys
 from groupd.engine.counts import Counts
+from groupd.engine.feed import Feed
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Outlets
 from groupd.engine.ports import Ports
@@ -35,6 +36,7 @@ class Shared:
     """Called when a batch is done; with True where followed records have been appended."""
     tell: Callable[[StreamKey, Entry], None]
     """Puts a request into another stream's mailbox. For accounts: a group tells nobody."""
+    feed: Feed
     counts: Counts = attrs.field(factory=Counts)
     quarantine: Quarantine = attrs.field(factory=Quarantine)
     statistics: RecentStatistics = attrs.field(factory=RecentStatistics)

@@ -18,13 +18,8 @@ import trio
 from groupd.domain.account.revocation import is_revoked
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.queries import (
-    Hello,
-    OperatorBackup,
-    OperatorCheck,
-    OperatorLog,
-    Ping,
-)
+from groupd.domain.feeding import Changes
+from groupd.domain.queries import Hello, Ping
 from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
@@ -33,6 +28,7 @@ from groupd.engine.reads import READS
 from groupd.errors import AuthError, Rejected
 from groupd.server import operator
 from groupd.server.methods import Call, shown_limits, understand
+from groupd.server.polls import Polls
 from groupd.server.rates import Seat
 from groupd.server.services import BUSY_RETRY_MS, Services
 from groupd.wire import codec, rpc
@@ -67,6 +63,9 @@ class Line(Replies, Protocol):
     def answer(self, msgid: int, result: Mapping[str, Any] | Encoded) -> None:
         """Answer a request that was not passed on."""
 
+    def refuse_for(self, message: rpc.Request, error: Exception) -> None:
+        """Answer a request with what went wrong."""
+
     def take_larger_frames(self) -> None:
         """Read as much at once as from somebody who is known."""
 
@@ -89,6 +88,7 @@ class Conversation:
         "_hub",
         "_is_operator",
         "_line",
+        "_polls",
         "_seat",
         "_services",
         "_wants_events",
@@ -106,6 +106,7 @@ class Conversation:
         self._is_operator = is_operator
         self._seat: Seat | None = None
         self._failed_hellos = 0
+        self._polls: Polls | None = None
         self._wants_events: bool | None = None
 
     @property
@@ -144,6 +145,9 @@ class Conversation:
             raise Rejected("unauthenticated", "say hello first")
         if services.has_expired(caller):
             raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
+        if cls is Changes:
+            self._poll(caller, call, message)
+            return None
         if cls in _WAITED_FOR:
             return self._pass_on(caller, call, message.msgid)
         line = self._line
@@ -167,10 +171,10 @@ class Conversation:
         match request:
             case Hello():
                 return lambda: self._hello(msgid, request)
-            case OperatorLog() | OperatorCheck() | OperatorBackup():
-                return lambda: self._operate(msgid, request)
             case OperatorRevoke() | OperatorDisconnect():
                 return lambda: self._operate_on_users(msgid, request)
+            case _ if isinstance(request, operator.OperatorRequest):
+                return lambda: self._operate(msgid, request)
         if self.caller is None:
             raise Rejected("unauthenticated", "say hello first")
         self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
@@ -195,10 +199,20 @@ class Conversation:
         assert isinstance(request, Query)
         line.answer(msgid, await self._hub.read(caller, request, group=call.group, peer=line.peer))
 
+    def _poll(self, caller: Identity, call: Call, message: rpc.Request) -> None:
+        """Have a call of the feed read beside what else is asked here: it may wait for long."""
+        request, hub = call.request, self._hub
+        assert isinstance(request, Query)
+        if self._polls is None:
+            self._polls = Polls(self._services.start_soon)
+        self._polls.begin(self._line, message, lambda: hub.read(caller, request, group=None))
+
     async def _operate(self, msgid: int, request: operator.OperatorRequest) -> None:
         now_ms = self._hub.ports.clock.now_ms()
         config = self._services.config
-        answer = await operator.serve(self._hub.log, config, request, now_ms=now_ms, rests=True)
+        answer = await operator.serve(
+            self._hub.log, config, request, now_ms=now_ms, rests=True, feed=self._hub.feed
+        )
         self._line.answer(msgid, answer)
 
     async def _operate_on_users(self, msgid: int, request: operator.SessionRequest) -> None:
@@ -316,7 +330,9 @@ class Conversation:
         return self._line.cut("unauthenticated", message)
 
     def part(self) -> None:
-        """Subscribe to nothing any more. May be repeated."""
+        """Subscribe to nothing any more, and wait for no news. May be repeated."""
+        if self._polls is not None:
+            self._polls.end(self._line)
         if self.caller is not None:
             self._hub.part(self._line.peer, self.caller)
 

@@ -27,6 +27,8 @@ from groupd.version import VERSION
 
 SLICE: Final = 500
 """Sessions that are looked at before others get their turn."""
+CONSUMERS_MAX: Final = 100
+"""Consumers of the feed that have a series each: those that are furthest behind."""
 WAITING_MAX: Final = 200
 """Records that a reactor has not handled yet which are counted at most: each has to be read."""
 
@@ -120,6 +122,7 @@ class Collector:
         self._write_engine(text)
         self._write_log(text)
         await self._write_store(text)
+        await self._write_consumers(text)
         write_process(text)
         return str(text)
 
@@ -211,6 +214,15 @@ class Collector:
                 for name, suffix in (("store", ""), ("wal", "-wal"))
             ]
             text.family("groupd_store_bytes", "gauge", "Size of the files of the store.", sizes)
+
+    async def _write_consumers(self, text: Text) -> None:
+        with trio.move_on_after(STORE_ANSWERS_WITHIN_S), suppress(LogError):
+            count, lags = await self._server.services.hub.feed.lags(CONSUMERS_MAX)
+            text.gauge("groupd_consumers", "Consumers of the feed.", count)
+            text.family(
+                "groupd_consumer_lag", "gauge", "Records behind a consumer's position.",
+                [({"tenant": tenant, "consumer": name}, lag) for tenant, name, lag in lags],
+            )  # fmt: skip
 
 
 def _kind(session: Session) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import trio
 
 from groupd.config import Config, Limits
-from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
+from groupd.domain.base import ACCOUNT, GROUP, SERVER, Identity, StreamKey
 from groupd.domain.fields import refuse
 from groupd.domain.queries import (
     OperatorBackup,
@@ -21,10 +21,16 @@ from groupd.domain.queries import (
     OperatorLog,
 )
 from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
+from groupd.domain.watching import OPERATOR, OperatorAudit, OperatorConsumers
+from groupd.engine.audit import read_audit
+from groupd.engine.feed import Feed
+from groupd.engine.hub import Hub
 from groupd.engine.ledger import project
+from groupd.engine.mail import Behalf
 from groupd.engine.waiting import Waiter
 from groupd.errors import Rejected
 from groupd.server.services import Services
+from groupd.storage.audit_port import PutAudit
 from groupd.storage.backup import REST_FACTOR, back_up
 from groupd.storage.log import Log
 from groupd.storage.port import Store
@@ -39,20 +45,41 @@ RECORDS_PER_CALL: Final = 20_000
 WHAT_MAX: Final = 300
 """Characters that are told of one problem: a damaged value may be long."""
 
-OperatorRequest: TypeAlias = OperatorLog | OperatorCheck | OperatorBackup
+OperatorRequest: TypeAlias = (
+    OperatorLog | OperatorCheck | OperatorBackup | OperatorAudit | OperatorConsumers
+)
 """What can be asked of a store, also where no server runs."""
 SessionRequest: TypeAlias = OperatorRevoke | OperatorDisconnect
 """What can be asked of a running server alone."""
 REQUESTS: Final = (
-    *(OperatorLog, OperatorCheck, OperatorBackup),
+    *(OperatorLog, OperatorCheck, OperatorBackup, OperatorAudit, OperatorConsumers),
     *(OperatorRevoke, OperatorDisconnect),
 )
 
 
+class Cut(Protocol):
+    """Ends the sessions of a user, and gives how many; see ``Services.cut``."""
+
+    def __call__(
+        self, tenant: str, user: str, message: str, *, before_ms: int | None = None
+    ) -> int:
+        """End them; with ``before_ms``, those alone that have shown an older token."""
+        ...
+
+
 async def serve(
-    log: Log, config: Config, request: OperatorRequest, *, now_ms: int, rests: bool
+    log: Log,
+    config: Config,
+    request: OperatorRequest,
+    *,
+    now_ms: int,
+    rests: bool,
+    feed: Feed | None = None,
 ) -> Mapping[str, Any] | Encoded:
-    """Serve a request of the operator's. ``rests`` where others use the log at the same time."""
+    """Serve a request of the operator's. ``rests`` where others use the log at the same time.
+
+    ``feed`` is that of the hub that runs, which knows what is wrong with its consumers.
+    """
     match request:
         case OperatorLog():
             return await page_log(log, config.limits, request)
@@ -70,6 +97,29 @@ async def serve(
                 rest_factor=REST_FACTOR if rests else 0,
             )
             return {"pages": made.pages, "size_bytes": made.size_bytes}
+        case OperatorAudit():
+            page = await read_audit(
+                log,
+                request.tenant,
+                group=request.group,
+                user=request.user,
+                key=request.key,
+                before=request.before,
+                limit=request.limit,
+            )
+            return page.shown()
+        case OperatorConsumers():
+            return await list_consumers(feed or Feed(log=log, limits=config.limits), request)
+
+
+async def list_consumers(feed: Feed, request: OperatorConsumers) -> Mapping[str, Any]:
+    """List the consumers of all tenants."""
+    found = await feed.all_consumers(after=request.after, limit=request.limit + 1)
+    listed = found[: request.limit]
+    shown = [{"tenant": each.tenant, **each.shown()} for each in listed]
+    if len(found) > len(listed):
+        return {"consumers": shown, "next": listed[-1].mark}
+    return {"consumers": shown}
 
 
 async def check_some(log: Log, request: OperatorCheck, *, rests: bool) -> Mapping[str, Any]:
@@ -133,9 +183,11 @@ async def serve_users(services: Services, request: SessionRequest) -> Mapping[st
     """Serve a request of the operator's about a user; raises Rejected."""
     match request:
         case OperatorRevoke():
-            return await revoke(services, request.tenant, request.user, request.before_ms)
+            hub = services.hub.on_behalf(Behalf(OPERATOR, "revoke"))
+            return await revoke(hub, request.tenant, request.user, request.before_ms, services.cut)
         case OperatorDisconnect():
-            return disconnect(services, request.tenant, request.user)
+            hub = services.hub.on_behalf(Behalf(OPERATOR, "disconnect"))
+            return await disconnect(hub, request.tenant, request.user, services.cut)
 
 
 class _Revoking(Waiter):
@@ -144,15 +196,15 @@ class _Revoking(Waiter):
     Whoever asked for it may be gone by then.
     """
 
-    def __init__(self, services: Services, account: StreamKey) -> None:
+    def __init__(self, cut: Cut, account: StreamKey) -> None:
         super().__init__()
         self.sessions = 0
-        self._services = services
+        self._cut = cut
         self._account = account
 
     def respond(self, tag: int, result: Mapping[str, Any]) -> None:
         """Take the answer of the account, and end the sessions."""
-        self.sessions = self._services.cut(
+        self.sessions = self._cut(
             self._account.tenant,
             self._account.key,
             "the token was revoked",
@@ -162,20 +214,29 @@ class _Revoking(Waiter):
 
 
 async def revoke(
-    services: Services, tenant: str, user: str, before_ms: int | None
+    hub: Hub, tenant: str, user: str, before_ms: int | None, cut: Cut
 ) -> Mapping[str, Any]:
     """Believe no token of a user's that was issued before a time, by default now; durable.
 
-    Ends the sessions that have shown one; those with a newer token go on. Cancelled, it may still
-    take effect, and then all of it. Raises Rejected.
+    Ends the sessions that have shown one, by ``cut``; those with a newer token go on. Cancelled, it
+    may still take effect, and then all of it. Raises Rejected.
     """
     account = Identity(user=user, tenant=tenant).account
-    revoking = _Revoking(services, account)
-    services.hub.revoke(account, before_ms, revoking)
+    revoking = _Revoking(cut, account)
+    hub.revoke(account, before_ms, revoking)
     result = await revoking.wait()
     return {"before_ms": result["before_ms"], "sessions": revoking.sessions}
 
 
-def disconnect(services: Services, tenant: str, user: str) -> Mapping[str, Any]:
-    """End all sessions of a user; they may come again, with any token that is good."""
-    return {"sessions": services.cut(tenant, user, "an operator has ended the session")}
+async def disconnect(hub: Hub, tenant: str, user: str, cut: Cut) -> Mapping[str, Any]:
+    """End all sessions of a user; they may come again, with any token that is good.
+
+    They end at once, whatever the store does. It is answered when the audit says so, too; raises
+    LogUnavailable where that cannot be written: then doing it again is what writes it.
+    """
+    ended = cut(tenant, user, "an operator has ended the session")
+    if hub.behalf is not None:
+        account = Identity(user=user, tenant=tenant).account
+        entry = hub.behalf.entry(account, time_ms=hub.ports.clock.now_ms(), user=SERVER)
+        await hub.log.write(PutAudit([entry]))
+    return {"sessions": ended}

@@ -160,7 +160,7 @@ class Session:
                 try:
                     work = serve(message)
                 except Exception as error:
-                    self._refuse_for(message, error)
+                    self.refuse_for(message, error)
                 else:
                     if work is not None:
                         return self._guarded(message, work)
@@ -264,11 +264,11 @@ class Session:
             except (*BROKEN, LogBroken):
                 raise
             except Exception as error:
-                self._refuse_for(message, error)
+                self.refuse_for(message, error)
 
         return later
 
-    def _refuse_for(self, message: rpc.Request, error: Exception) -> None:
+    def refuse_for(self, message: rpc.Request, error: Exception) -> None:
         """Answer a request with what went wrong."""
         if isinstance(error, Rejected):
             refusal = error

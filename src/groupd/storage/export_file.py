@@ -10,7 +10,10 @@ Items, in their order:
     records   [[the fields of a record, in the order of ``Record``], ...]
     cursors   [[user, seq], ...]
     settled   name                                           a reactor has finished with all before
-    end       {streams, records, cursors}, hash
+    audit     [[the fields of an entry, in the order of ``AuditEntry``], ...]
+    end       {streams, records, cursors, audit}, hash
+
+Version 1 has no audit.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import msgpack
 from groupd.errors import LogCorrupt
 
 MAGIC: Final = b"groupd export\n"
-EXPORT_VERSION: Final = 1
+EXPORT_VERSION: Final = 2
 """Of the file. A higher one is refused."""
 ITEM_BYTES: Final = 1_048_576
 """Of headers and bodies in one item, and of one record at least."""
@@ -43,6 +46,8 @@ class Counts:
     streams: int = 0
     records: int = 0
     cursors: int = 0
+    audit: int = 0
+    """Entries of the audit."""
 
 
 class ExportWriter:
@@ -96,11 +101,11 @@ class ExportReader:
             tag, *values = self._item()
             if tag == "end":
                 told, hash_ = values
-                if told != counted or hash_ != so_far or self._file.read(1):
+                if {"audit": 0, **told} != counted or hash_ != so_far or self._file.read(1):
                     raise LogCorrupt("it was changed after it was written")
                 return
             counted["streams"] += tag == "stream"
-            if tag in ("records", "cursors"):
+            if tag in ("records", "cursors", "audit"):
                 counted[tag] += len(values[0])
             yield tag, values
 

@@ -30,18 +30,17 @@ from groupd.storage.index import StoredCard, taken_ref
 from groupd.storage.memory_checks import MemoryChecks
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.memory_reads import MemoryReads
+from groupd.storage.memory_registers import MemoryAudit, MemoryRegisters
 from groupd.storage.memory_stream import MemoryStream
 from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     AdvanceCursor,
     Append,
     AppendAll,
-    DropPosition,
     Followed,
     Head,
     Outcome,
     Page,
-    PutPosition,
     PutSnapshot,
     Slice,
     Snapshot,
@@ -63,13 +62,18 @@ class MemoryStore:
     _order: list[tuple[int, StreamKey, int, int]] = attrs.field(factory=list, init=False)
     """Of each append: the position before it, its stream, the seq before it, how many."""
     _deadlines: dict[StreamKey, int] = attrs.field(factory=dict, init=False)
-    _positions: dict[str, int] = attrs.field(factory=dict, init=False)
+    _registers: MemoryRegisters = attrs.field(factory=MemoryRegisters, init=False)
     _index: MemoryIndex = attrs.field(factory=MemoryIndex, init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
+    @property
+    def audit(self) -> MemoryAudit:
+        """Give what has been changed with keys."""
+        return self._registers.audit
+
     def close(self) -> None:
         """Refuse everything from now on."""
-        self._closed = True
+        self._closed = self.audit.is_closed = True
 
     def checkpoint(self) -> None:
         """Do nothing: there is no write-ahead log."""
@@ -94,12 +98,6 @@ class MemoryStore:
         match write:
             case AppendAll():
                 return self._append_all(write.appends)
-            case PutPosition():
-                self._positions[write.name] = write.position
-                return None
-            case DropPosition():
-                self._positions.pop(write.name, None)
-                return None
             case PutSnapshot() | AdvanceCursor():
                 stream = self._streams.get(write.stream)
                 if stream is None:
@@ -108,7 +106,9 @@ class MemoryStore:
                     stream.snapshot = Snapshot(write.seq, write.version, write.state)
                 else:
                     stream.cursors[write.user] = max(write.seq, stream.cursors.get(write.user, 0))
-                return None
+            case _:
+                self._registers.write(write)
+        return None
 
     def _append_all(self, appends: Sequence[Append]) -> Outcome:
         wants_changes = False
@@ -149,6 +149,8 @@ class MemoryStore:
                 self._deadlines[append.stream] = append.deadline_ms
         if append.changes:
             self._index.apply(append.stream, append.changes)
+        if append.audit:
+            self.audit.add(append.audit)
         snapshot = stream.snapshot
         if append.erase and snapshot is not None and snapshot.seq >= min(append.erase):
             stream.snapshot = None
@@ -264,12 +266,13 @@ class MemoryStore:
     def position(self, name: str) -> int:
         """Give how far a reactor has come; 0 for a new one."""
         self._check_open()
-        return self._positions.get(name, 0)
+        return self._registers.positions.get(name, 0)
 
     def positions(self, prefix: str) -> Sequence[tuple[str, int]]:
         """List the reactors whose names begin so, by name."""
         self._check_open()
-        return sorted(item for item in self._positions.items() if item[0].startswith(prefix))
+        known = self._registers.positions.items()
+        return sorted(item for item in known if item[0].startswith(prefix))
 
     def last_position(self) -> int:
         """Give the place of the newest record in the global order."""

@@ -32,15 +32,16 @@ from groupd.domain.projection import (
     Statistics,
 )
 from groupd.errors import LogError
+from groupd.storage.audit_port import AuditEntry, Audits, DropAudit, PutAudit
 from groupd.storage.copy_port import Copy
 from groupd.storage.findings import Checks
 
-FORMAT = 3
+FORMAT = 4
 """The number of the stored format. A store of a higher one is refused; one of format 1 is opened
 with new, empty index tables, and ``index_is_stale`` until they have been rebuilt.
 
 1: memberships, cards, mentions. 2: profiles, preferences, blocks, requests, reactions, replies,
-edits, recalls, search by name and by place. 3: revocations."""
+edits, recalls, search by name and by place. 3: revocations. 4: the audit."""
 
 
 @attrs.frozen
@@ -58,6 +59,8 @@ class Append:
     erase: Sequence[int] = ()
     """Seqs whose bodies, salts and request hashes go, and with them what the index has of what
     was said there (mentions, the reply, the edit) and a snapshot that has seen one of them."""
+    audit: Sequence[AuditEntry] = ()
+    """What the audit says of this append."""
 
     def __attrs_post_init__(self) -> None:
         count = len(self.records)
@@ -119,9 +122,12 @@ class DropPosition:
     """There is no such reactor any more. Of one that there is not, nothing is done."""
 
     name: str
+    audit: Sequence[AuditEntry] = ()
 
 
-Write: TypeAlias = AppendAll | PutSnapshot | AdvanceCursor | PutPosition | DropPosition
+Register: TypeAlias = PutPosition | DropPosition | PutAudit | DropAudit
+"""A write that is about no stream, and always succeeds."""
+Write: TypeAlias = AppendAll | PutSnapshot | AdvanceCursor | Register
 Outcome: TypeAlias = LogError | None
 """None: done and durable. LogConflict or LogUnavailable: nothing of this write was done."""
 
@@ -186,6 +192,11 @@ class Store(Protocol):
     """Made with the store; another one after a restore from backup."""
     index_is_stale: bool
     """True where the index must be rebuilt before anything is read from it or appended."""
+
+    @property
+    def audit(self) -> Audits:
+        """Give what has been changed with keys."""
+        ...
 
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Make a round of writes durable, in order, in one transaction.

@@ -38,6 +38,7 @@ from groupd.storage.port import (
     Snapshot,
     Write,
 )
+from groupd.storage.sqlite_audit import SqliteAudit
 from groupd.storage.sqlite_checks import SqliteChecks
 from groupd.storage.sqlite_copy import SqliteCopy
 from groupd.storage.sqlite_file import SqliteFile
@@ -98,7 +99,8 @@ class SqliteStore:
         self._file = file
         self._records = SqliteRecords(file)
         self._index = SqliteIndex(file)
-        self._writer = SqliteWriter(file, self._records, self._index)
+        self.audit = SqliteAudit(file)
+        self._writer = SqliteWriter(file, self._records, self._index, self.audit)
         self._groups = SqliteGroups(file)
         self._messages = SqliteMessages(file)
         self._search = SqliteSearch(file)

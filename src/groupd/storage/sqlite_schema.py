@@ -20,9 +20,29 @@ _REVOCATIONS: Final = """
         primary key (tenant, user)
     ) without rowid"""
 
+_AUDIT: Final = (
+    # Numbers never come again, also where all of it was pruned.
+    """
+    create table audit (
+        n integer primary key autoincrement,
+        time_ms integer not null,
+        by_key text not null,
+        as_user text not null,
+        method text not null,
+        kind text not null,
+        tenant text not null,
+        key text not null,
+        seq integer not null,
+        about text not null
+    )""",
+    "create index audit_by_tenant on audit (tenant)",
+    "create index audit_by_stream on audit (key, kind, tenant)",
+)
+
 MIGRATIONS: Final = {
     1: "alter table meta add column index_is_stale integer not null default 0",
     2: _REVOCATIONS,
+    3: ";".join(_AUDIT),
 }
 """What takes a file of each older format to the next one, beside a new index."""
 NEW_INDEX_BEFORE: Final = 2
@@ -96,6 +116,7 @@ TABLES: Final = (
         name text primary key,
         position integer not null
     ) without rowid""",
+    *_AUDIT,
 )
 
 INDEX_TABLES: Final = (

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from groupd.domain.base import StreamKey
 from groupd.domain.projection import Spoke
 from groupd.errors import LogConflict
+from groupd.storage.audit_port import DropAudit, PutAudit
 from groupd.storage.index import taken_ref
 from groupd.storage.port import (
     AdvanceCursor,
@@ -27,6 +28,7 @@ from groupd.storage.port import (
     PutSnapshot,
     Write,
 )
+from groupd.storage.sqlite_audit import SqliteAudit, row_of
 from groupd.storage.sqlite_file import Row, SqliteFile
 from groupd.storage.sqlite_index import SqliteIndex
 from groupd.storage.sqlite_records import SqliteRecords
@@ -62,15 +64,19 @@ _NO_STREAM: Final[Known] = (None, 0)
 class SqliteWriter:
     """Checks each write of a round against those before it, and makes rows of it."""
 
-    def __init__(self, file: SqliteFile, records: SqliteRecords, index: SqliteIndex) -> None:
+    def __init__(
+        self, file: SqliteFile, records: SqliteRecords, index: SqliteIndex, audit: SqliteAudit
+    ) -> None:
         self._file = file
         self._records = records
         self._index = index
+        self._audit = audit
         self._known: dict[StreamKey, Known] = {}
         # What is gathered: rows in the order of the statements' parameters.
         self._heads: list[Row] = []
         self._rows: list[Row] = []
         self._spoke: list[Row] = []
+        self._audited: list[Row] = []
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
         """Do the writes of a round, in order; says for each whether it was done."""
@@ -85,7 +91,7 @@ class SqliteWriter:
 
     def forget(self) -> None:
         """Forget what was gathered, and what is known of streams: the transaction has failed."""
-        for gathered in (self._known, self._heads, self._rows, self._spoke):
+        for gathered in (self._known, self._heads, self._rows, self._spoke, self._audited):
             gathered.clear()
 
     def _flush(self) -> None:
@@ -96,6 +102,9 @@ class SqliteWriter:
         if self._spoke:
             self._index.put_spoke(self._spoke)
             self._spoke = []
+        if self._audited:
+            self._audit.put(self._audited)
+            self._audited = []
 
     def _look_up(self, stream: StreamKey) -> Known:
         row = self._file.row(_STREAM, stream)
@@ -137,6 +146,7 @@ class SqliteWriter:
         self._heads.append((last.seq, last.n, last.time_ms, last.chain, append.deadline_ms, number))
         self._rows += [(number, *record) for record in records]
         self._spoke += spoke
+        self._audited += map(row_of, append.audit)
         self._known[append.stream] = number, last.seq
         return True
 
@@ -155,6 +165,7 @@ class SqliteWriter:
             assert number is not None
             self._file.execute(_PUT_DEADLINE, (append.deadline_ms, number))
         self._index.append(number, append)
+        self._audited += map(row_of, append.audit)
         if append.erase:
             self._file.execute(_DROP_SNAPSHOT, (number, min(append.erase)))
             self._records.erase(number, append.erase)
@@ -167,6 +178,12 @@ class SqliteWriter:
                 self._file.execute(_PUT_POSITION, (write.name, write.position))
             case DropPosition():
                 self._file.execute(_DROP_POSITION, (write.name,))
+                self._audited += map(row_of, write.audit)
+            case PutAudit():
+                self._audited += map(row_of, write.entries)
+            case DropAudit():
+                self._flush()  # What comes before it in the round may go with it.
+                self._audit.drop(write.n)
             case PutSnapshot() | AdvanceCursor():
                 number, _head = self._known.get(write.stream) or self._look_up(write.stream)
                 if number is None:

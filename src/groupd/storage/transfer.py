@@ -25,6 +25,7 @@ import attrs
 from groupd.domain.base import GROUP, Record, StreamKey
 from groupd.domain.projection import Change
 from groupd.errors import LogCorrupt, LogUnavailable
+from groupd.storage.audit_port import AuditEntry, PutAudit
 from groupd.storage.backup import PARTIAL, sync
 from groupd.storage.export_file import (
     EXPORT_VERSION,
@@ -48,6 +49,7 @@ from groupd.storage.verify import BEGINNING, SENSELESS, SLICE, Place, all_stream
 
 RECORDS_PER_ITEM: Final = 500
 CURSORS_PER_ITEM: Final = 5_000
+ENTRIES_PER_ITEM: Final = 500
 UNSETTLED_MAX: Final = 100_000
 """Streams that a reactor has not finished with; were there more, it would begin anew."""
 SNAPSHOT_BYTES_PER_ROUND: Final = 4 * ITEM_BYTES
@@ -125,6 +127,7 @@ def _export(
         if not is_last:
             for name in reactors:
                 writer.item("settled", name)
+    _export_audit(store, writer, counts, go_on)
     writer.end(counts)
     return counts
 
@@ -166,6 +169,16 @@ def _export_stream(
             writer.item("cursors", page)
             counts.cursors += len(page)
     counts.streams += 1
+
+
+def _export_audit(store: Store, writer: ExportWriter, counts: Counts, go_on: GoOn) -> None:
+    """Write the audit in its order. Its numbers are not in the file: an import makes others."""
+    after = 0
+    while page := store.audit.since(after, ENTRIES_PER_ITEM):
+        go_on()
+        after = page[-1].n
+        writer.item("audit", [attrs.astuple(item.entry, recurse=False) for item in page])
+        counts.audit += len(page)
 
 
 def _checked(stream: StreamKey, place: Place, record: Record) -> Place:
@@ -219,6 +232,12 @@ class _Importer:
                 self._finish_stream()
                 self.flush()
                 self._put(PutPosition(values[0], _last_followed(self.store)))
+            case "audit":
+                self._finish_stream()
+                entries = [_entry_of(*fields) for fields in values[0]]
+                self._waiting_records += len(entries)
+                self._put(PutAudit(entries))
+                self.counts.audit += len(entries)
             case _:
                 raise LogCorrupt(f"it has an item {tag!r}, which this groupd does not know")
 
@@ -251,6 +270,12 @@ class _Importer:
         """Commit what waits, in one round."""
         writes, self._writes, self._waiting_records = self._writes, [], 0
         commit(self.store, writes)
+
+
+def _entry_of(
+    time_ms: int, key: str, user: str, method: str, stream: Sequence[str], *rest: Any
+) -> AuditEntry:
+    return AuditEntry(time_ms, key, user, method, StreamKey(*stream), *rest)
 
 
 def commit(store: Store, writes: Sequence[Write]) -> None:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from groupd.domain.base import ACCOUNT, GROUP, StreamKey
 from groupd.domain.projection import Mention, Near, PutCard, PutProfile
 from groupd.errors import GroupdError, LogUnavailable
+from groupd.storage.audit_port import DropAudit, PutAudit
 from groupd.storage.port import (
     AdvanceCursor,
     DropPosition,
@@ -21,6 +22,7 @@ from groupd.storage.port import (
     Snapshot,
     Store,
 )
+from groupd.testing.check_log_audit import AUDIT_CHECKS, entry
 from groupd.testing.check_log_index import INDEX_CHECKS
 from groupd.testing.log_samples import (
     ANN,
@@ -50,7 +52,7 @@ def check_log(make_store: MakeStore, *, reopen: Reopen | None = None) -> None:
 
     Raises AssertionError with the promise that is broken.
     """
-    for check in (*STREAM_CHECKS, *INDEX_CHECKS):
+    for check in (*STREAM_CHECKS, *AUDIT_CHECKS, *INDEX_CHECKS):
         store = make_store()
         try:
             check(store)
@@ -327,6 +329,8 @@ def _check_reopening(store: Store, reopen: Reopen) -> None:
         PutSnapshot(HALL, 4, 1, b"state"),
         AdvanceCursor(HALL, "ann", 2),
         PutPosition("reactor", 6),
+        PutAudit([entry(HALL, 1), entry(ANN, 2)]),
+        DropAudit(1),
     )
 
     def content(store: Store) -> list[object]:
@@ -340,6 +344,7 @@ def _check_reopening(store: Store, reopen: Reopen) -> None:
             store.due(100, 10),
             store.cursors(TENANT, "hall"),
             store.position("reactor"),
+            store.audit.since(0, 10),
             store.followed(0, 10),
             store.group_of_ref(TENANT, "a"),
             list(store.dump_index()),

@@ -21,6 +21,7 @@ from groupd.config import CONTENT
 from groupd.domain.base import ACCOUNT, GROUP, Audience, Command, Event, Request, Rule
 from groupd.domain.cards import CARDS
 from groupd.domain.catalog import EVENTS, REQUESTS
+from groupd.domain.feeding import FeedQuery
 from groupd.domain.fields import CHECK
 from groupd.domain.group.state import rules_of
 from groupd.errors import CODES, REASONS
@@ -142,6 +143,7 @@ def _method(cls: type[Request]) -> dict[str, Any]:
         "params": _params(cls),
         "result": _fields(cls.result),
         "rules": [rule.name for rule in _rules(cls)],
+        **({"scope": cls.scope} if issubclass(cls, FeedQuery) else {}),
     }
 
 

@@ -232,6 +232,41 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             for field in attrs.fields(Settings)
         },
     ),
+    "change": (
+        "One event of some log, and whose log that is: of a `group`, or of a `user`.",
+        {
+            "stream": "string",
+            "group": "group?",
+            "user": "user?",
+            "event": "event or account_event",
+        },
+    ),
+    "consumer": (
+        "Somebody who follows the feed, and how many records of the store are behind their place.",
+        {
+            "tenant": "string?",
+            "name": "consumer_name",
+            "cursor": "string",
+            "lag": "integer",
+            "last_error": "string or nil",
+            "since_ms": "time_ms or nil",
+        },
+    ),
+    "audit_entry": (
+        "Something that was changed with a key of the host's, or by the operator.",
+        {
+            "n": "integer",
+            "time_ms": "time_ms",
+            "key": "string",
+            "as": "string or map",
+            "method": "string",
+            "group": "string?",
+            "account": "user?",
+            "consumer": "consumer_name?",
+            "seq": "seq?",
+            "user": "user?",
+        },
+    ),
     "lagged": (
         "Which log the session has missed something of, and how far that log goes. `group` is "
         "empty for the account's own.",

@@ -20,6 +20,7 @@ from groupd.domain.group.conditions import check_conditions
 from groupd.errors import Rejected
 
 _GROUP: Final = re.compile(r"[0-9A-Za-z_-]{16}")
+_CONSUMER: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _CODE: Final = re.compile(r"[0-9A-Za-z_-]{38}")
 
 SCALARS: Final[Mapping[str, str]] = {
@@ -38,6 +39,8 @@ SCALARS: Final[Mapping[str, str]] = {
     "and not one that shows nothing.",
     "author": "A user's id, or the empty string for what the server does itself.",
     "id": "A request id: a UUIDv7 in its 36-character form, in either case.",
+    "consumer_name": "What a consumer of the feed is called: 1 to 64 of A-Z, a-z, 0-9, dot, dash "
+    "and underscore, a letter or a digit first.",
     "code": "A share link's secret: the group's id and 22 characters of base64url.",
     "time_zone": "The name of a time zone of the IANA database, such as Asia/Shanghai.",
     "map": "A map of the host application's own, with strings as keys.",
@@ -219,6 +222,7 @@ TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "user": _is_user,
     "author": lambda value: value == "" or _is_user(value),
     "id": _is_id,
+    "consumer_name": lambda value: type(value) is str and _CONSUMER.fullmatch(value) is not None,
     "code": lambda value: type(value) is str and _CODE.fullmatch(value) is not None,
     "time_zone": lambda value: type(value) is str and value != "",
     "map": lambda value: _is_map(value) and _is_any(value),

@@ -19,15 +19,17 @@ from groupd.domain.base import SERVER, Command, Identity, LiveQuery, Query
 from groupd.domain.fields import refuse
 from groupd.domain.queries import Hello, Ping
 from groupd.engine.hub import Hub
-from groupd.engine.mail import unavailable
+from groupd.engine.mail import Behalf, unavailable
 from groupd.engine.reads import READS
 from groupd.errors import LogUnavailable, Rejected
 from groupd.server.http import HttpRequest, HttpResponse
 from groupd.server.methods import Call, understand
+from groupd.server.operator import Cut
 from groupd.server.rates import Bucket
 from groupd.web.callers import SYSTEM, identity_of
 from groupd.web.keys import KeyRing, ServiceKey
-from groupd.web.own import OWN
+from groupd.web.own import OWN, Ending
+from groupd.web.sessions import cut_nobody
 from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
@@ -56,15 +58,23 @@ STATUS: Final[Mapping[str, int]] = {
 
 
 class HostApi:
-    """The handler of the host listener."""
+    """The handler of the host listener. ``cut`` ends the sessions of users."""
 
     def __init__(
-        self, hub: Hub, keys: KeyRing, config: HostConfig, *, openapi: bytes, has_rate_limits: bool
+        self,
+        hub: Hub,
+        keys: KeyRing,
+        config: HostConfig,
+        *,
+        openapi: bytes,
+        has_rate_limits: bool,
+        cut: Cut = cut_nobody,
     ) -> None:
         self._hub = hub
         self._keys = keys
         self._config = config
         self._openapi = openapi
+        self._cut = cut
         self._has_rate_limits = has_rate_limits
         self._buckets: dict[str, Bucket] = {}
 
@@ -93,6 +103,7 @@ class HostApi:
     async def _serve(self, key: ServiceKey, method: str, body: bytes) -> Mapping[str, Any]:
         params = _params_of(body)
         whose = params.pop("as", None)
+        hub = self._hub.on_behalf(Behalf(key.name, method))
         own = OWN.get(method)
         if own is not None:
             for scope in own.scopes:
@@ -100,7 +111,9 @@ class HostApi:
             self._charge(key, own.cost(params))
             if "write" in own.scopes:
                 self._note(key, SYSTEM, method, params.get("group"), None)
-            return await own.serve(self._hub, key.tenant, params)
+            if isinstance(own.serve, Ending):
+                return await own.serve.serve(hub, key.tenant, params, self._cut)
+            return await own.serve(hub, key.tenant, params)
         if method == Hello.method:
             raise Rejected("unknown_method", "there is no such method: a key says who asks")
         call = understand(rpc.Request(0, method, params), operator=False)
@@ -116,20 +129,12 @@ class HostApi:
                 raise refuse("as", f"{method} is asked as a user, and not as the system")
             caller = Identity(user=SERVER, tenant=key.tenant)
         else:
-            caller = await identity_of(self._hub, key.tenant, whose)
-        answer = await self._ask(caller, call)
+            caller = await identity_of(hub, key.tenant, whose)
+        answer = await _ask(hub, caller, call)
         if not is_query:
             group = call.group or answer.get("group")
             self._note(key, caller.user or SYSTEM, method, group, answer.get("seq"))
         return answer
-
-    async def _ask(self, caller: Identity, call: Call) -> Mapping[str, Any]:
-        request, group = call.request, call.group
-        if isinstance(request, Query) and type(request) in READS:
-            result = await self._hub.read(caller, request, group=group)
-            return result.decode() if isinstance(result, Encoded) else result
-        assert isinstance(request, Command | LiveQuery)
-        return await self._hub.ask(caller, request, group=group, request_id=call.request_id)
 
     @staticmethod
     def _note(key: ServiceKey, as_: str, method: str, group: Any, seq: Any) -> None:
@@ -155,6 +160,15 @@ class HostApi:
         retry_after_ms = bucket.take(cost, now_s)
         if retry_after_ms:
             raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
+
+
+async def _ask(hub: Hub, caller: Identity, call: Call) -> Mapping[str, Any]:
+    request, group = call.request, call.group
+    if isinstance(request, Query) and type(request) in READS:
+        result = await hub.read(caller, request, group=group)
+        return result.decode() if isinstance(result, Encoded) else result
+    assert isinstance(request, Command | LiveQuery)
+    return await hub.ask(caller, request, group=group, request_id=call.request_id)
 
 
 def _permit(key: ServiceKey, scope: str, method: str) -> None:

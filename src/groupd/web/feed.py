@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from groupd.domain.base import ACCOUNT
+from groupd.domain.feeding import BEGINNINGS, FEED_WAIT_MS
 from groupd.domain.fields import clean_int, refuse
-from groupd.engine.feed import BEGINNINGS, FEED_WAIT_MS, Change
+from groupd.engine.audit import CONSUMER
+from groupd.engine.feed import Change
 from groupd.engine.hub import Hub
+from groupd.web.audit import entries
 
 
 async def changes(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -41,12 +42,13 @@ async def ack(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, 
 
 async def consumers(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     """List the consumers of the tenant, and how far behind each is."""
-    return {"consumers": [attrs.asdict(each) for each in await hub.feed.consumers(tenant)]}
+    return {"consumers": [each.shown() for each in await hub.feed.consumers(tenant)]}
 
 
 async def forget_consumer(hub: Hub, tenant: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     """Let there be no such consumer any more."""
-    await hub.feed.forget(tenant, params.get("consumer", ""))
+    consumer = params.get("consumer", "")
+    await hub.feed.forget(tenant, consumer, audit=entries(hub, CONSUMER, tenant, consumer))
     return {}
 
 

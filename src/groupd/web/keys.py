@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from groupd.domain.watching import OPERATOR
 from groupd.errors import ConfigError
 
 PREFIX: Final = "gk"
@@ -26,6 +27,7 @@ SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "read": "ask, as any user of the tenant",
         "write": "change, as any user of the tenant",
         "feed": "read all that happens in the tenant",
+        "audit": "read what was changed with keys, and by the operator",
         "system": "change groups of the tenant as nobody in particular, with an owner's rights",
     }
 )
@@ -53,6 +55,8 @@ def make_key(
     """Make a key, and what is shown of it once; raises ConfigError where it makes no sense."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r}: expected 1 to 32 of a-z, 0-9 and -, such as shop-backend")
+    if name == OPERATOR:
+        raise ConfigError(f"{name!r}: the audit calls the operator so; take another name")
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
         raise ConfigError(f"scopes: expected some of {', '.join(SCOPES)}, got {unknown}")

@@ -13,6 +13,7 @@ import orjson
 
 from groupd.config import CONTENT
 from groupd.domain.catalog import REQUESTS
+from groupd.domain.feeding import CONSUMER_NAME_MAX
 from groupd.testing.schema import schema
 from groupd.version import VERSION
 from groupd.web.callers import PROFILE, SYSTEM
@@ -35,6 +36,7 @@ _BASIC: Final[Mapping[str, Mapping[str, Any]]] = {
     "user": {"type": "string", "minLength": 1, "maxLength": CONTENT.user_max_bytes},
     "author": {"type": "string"},
     "id": {"type": "string", "format": "uuid", "description": "A UUIDv7, the same for a retry."},
+    "consumer_name": {"type": "string", "minLength": 1, "maxLength": CONSUMER_NAME_MAX},
     "code": {"type": "string"},
     "time_zone": {"type": "string"},
     "map": {"type": "object"},

@@ -11,24 +11,48 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from groupd.engine.feed import BEGINNINGS, FEED_WAIT_MS
+from groupd.config import CONTENT
+from groupd.domain.feeding import BEGINNINGS, FEED_WAIT_MS
+from groupd.domain.watching import AUDIT_PAGE_MAX, KEY_NAME_MAX
 from groupd.engine.hub import Hub
-from groupd.web import feed
+from groupd.server.operator import Cut
+from groupd.web import feed, sessions
+from groupd.web.audit import audit
 from groupd.web.members import MEMBERS_MAX, add_members
 
 Serve: TypeAlias = Callable[[Hub, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+ServeSessions: TypeAlias = Callable[
+    [Hub, str, Mapping[str, Any], Cut], Awaitable[Mapping[str, Any]]
+]
 Schema: TypeAlias = Mapping[str, Any]
 
 USER: Final[Schema] = {"$ref": "#/components/schemas/As"}
 _STRING: Final[Schema] = {"type": "string"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_USER_ID: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": CONTENT.user_max_bytes}
 _CONSUMER: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+
+
+def _listed(name: str) -> Schema:
+    """Give the schema of a list of a published type."""
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+@attrs.frozen
+class Ending:
+    """What serves a call that may end sessions: it is given who does that, too."""
+
+    serve: ServeSessions
 
 
 @attrs.frozen
 class OwnCall:
-    """One call: who serves it, which scopes it takes, what it costs, how it looks."""
+    """One call: who serves it, which scopes it takes, what it costs, how it looks.
 
-    serve: Serve
+    With ``hub`` it is given a hub that notes in the audit what is changed by way of it.
+    """
+
+    serve: Serve | Ending
     scopes: tuple[str, ...]
     params: Mapping[str, Schema]
     required: tuple[str, ...]
@@ -46,7 +70,8 @@ class OwnCall:
     @property
     def does(self) -> str:
         """Say what it does, in a line."""
-        return (self.serve.__doc__ or "").strip().partition("\n")[0]
+        served = self.serve.serve if isinstance(self.serve, Ending) else self.serve
+        return (served.__doc__ or "").strip().partition("\n")[0]
 
 
 OWN: Final[Mapping[str, OwnCall]] = MappingProxyType(
@@ -75,7 +100,7 @@ OWN: Final[Mapping[str, OwnCall]] = MappingProxyType(
             },
             ("consumer",),
             {
-                "changes": {"type": "array", "items": {"type": "object"}},
+                "changes": _listed("change"),
                 "cursor": _STRING,
                 "more": {"type": "boolean"},
             },
@@ -93,11 +118,44 @@ OWN: Final[Mapping[str, OwnCall]] = MappingProxyType(
             ("feed",),
             {},
             (),
-            {"consumers": {"type": "array", "items": {"type": "object"}}},
+            {"consumers": _listed("consumer")},
             ("consumers",),
         ),
         "forget_consumer": OwnCall(
             feed.forget_consumer, ("feed",), {"consumer": _CONSUMER}, ("consumer",), {}
+        ),
+        "revoke": OwnCall(
+            Ending(sessions.revoke),
+            ("write", "system"),
+            {"user": _USER_ID, "before_ms": {"type": "integer", "minimum": 1}},
+            ("user",),
+            {"before_ms": _COUNT, "sessions": _COUNT},
+            ("before_ms", "sessions"),
+        ),
+        "disconnect": OwnCall(
+            Ending(sessions.disconnect),
+            ("write", "system"),
+            {"user": _USER_ID},
+            ("user",),
+            {"sessions": _COUNT},
+            ("sessions",),
+        ),
+        "audit": OwnCall(
+            audit,
+            ("audit",),
+            {
+                "group": {"type": "string", "maxLength": CONTENT.ref_max},
+                "user": _USER_ID,
+                "key": {"type": "string", "maxLength": KEY_NAME_MAX},
+                "before": {"type": "integer", "minimum": 1},
+                "limit": {"type": "integer", "minimum": 1, "maximum": AUDIT_PAGE_MAX},
+            },
+            (),
+            {
+                "entries": _listed("audit_entry"),
+                "next": {"type": "integer"},
+            },
+            ("entries",),
         ),
     }
 )

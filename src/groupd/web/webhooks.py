@@ -21,7 +21,8 @@ import trio
 
 from groupd.config import WebhookConfig
 from groupd.domain.base import ACCOUNT
-from groupd.engine.feed import FEED_WAIT_MS, Change, Feed
+from groupd.domain.feeding import FEED_WAIT_MS
+from groupd.engine.feed import Change, Feed
 from groupd.engine.ports import Ports
 from groupd.errors import LogUnavailable, Rejected
 

@@ -223,6 +223,7 @@ class Requests(LiveQuery):
     cost = 2
     min_role = Role.ADMIN
     in_direct = False
+    by_system = True
     result: ClassVar = {"requests": "list[listed_request]", "next": "seq?"}
 
     after: int = fields.seq(default=0, low=0)

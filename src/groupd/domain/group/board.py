@@ -210,6 +210,7 @@ class Announcements(LiveQuery):
     method = "announcements"
     cost = 2
     min_role = Role.MEMBER
+    by_system = True
     result: ClassVar = {"announcements": "list[event]"}
 
     limit: int = fields.integer(

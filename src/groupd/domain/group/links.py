@@ -257,6 +257,7 @@ class Links(LiveQuery):
     cost = 2
     min_role = Role.MEMBER
     in_direct = False
+    by_system = True
     result: ClassVar = {"links": "list[listed_link]", "next": "integer?"}
 
     before: int | None = fields.integer(low=1, default=None)

@@ -260,6 +260,7 @@ class Bans(LiveQuery):
     cost = 2
     min_role = Role.ADMIN
     in_direct = False
+    by_system = True
     result: ClassVar = {"bans": "list[ban]", "next": "user?"}
 
     after: str = fields.user(default="")

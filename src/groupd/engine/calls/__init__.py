@@ -10,6 +10,7 @@ no user's.
 
 from __future__ import annotations
 
+from groupd.engine.calls.feeding import FeedCalls
 from groupd.engine.calls.groups import GroupCalls
 from groupd.engine.calls.membership import MembershipCalls
 from groupd.engine.calls.messages import MessageCalls
@@ -17,7 +18,7 @@ from groupd.engine.calls.moderation import ModerationCalls
 from groupd.engine.calls.own import OwnCalls
 
 
-class Calls(OwnCalls, GroupCalls, MembershipCalls, MessageCalls, ModerationCalls):
+class Calls(OwnCalls, GroupCalls, MembershipCalls, MessageCalls, ModerationCalls, FeedCalls):
     """The protocol's methods as typed calls.
 
     The group comes first where a call has one, then what the call is about; the rest goes by

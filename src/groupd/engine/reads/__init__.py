@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from groupd.domain.base import Query
+from groupd.domain.feeding import Ack, Changes, Consumers, ForgetConsumer
 from groupd.domain.group.board import Announcements
 from groupd.domain.group.info import Info
 from groupd.domain.group.links import OpenLink
@@ -34,7 +35,7 @@ from groupd.domain.queries import (
     Thread,
     Users,
 )
-from groupd.engine.reads import finding, group, log, messages, own, people, signals
+from groupd.engine.reads import feeding, finding, group, log, messages, own, people, signals
 from groupd.engine.reads.common import Reader, Result
 
 READS: Final[Mapping[type[Query], Reader]] = MappingProxyType(
@@ -59,6 +60,10 @@ READS: Final[Mapping[type[Query], Reader]] = MappingProxyType(
         Chats: own.chats,
         AccountHistory: own.account_history,
         Read: own.read,
+        Changes: feeding.changes,
+        Ack: feeding.ack,
+        Consumers: feeding.consumers,
+        ForgetConsumer: feeding.forget_consumer,
     }
 )
 """Query -> who serves it. Those of the session (``hello``, ``ping``) are the server's."""

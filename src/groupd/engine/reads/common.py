@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from groupd.domain.base import Identity, StreamKey
+from groupd.domain.base import SERVER, Identity, Role, StreamKey
 from groupd.domain.group.state import not_a_member
 from groupd.domain.projection import Membership
 from groupd.engine.directory import Directory
@@ -20,7 +20,12 @@ Reader = Callable[[Directory, Identity, StreamKey, Any, Peer | None], Awaitable[
 
 
 def standing(store: Store, stream: StreamKey, caller: Identity) -> Membership:
-    """Give the caller's place in a group; raises ``forbidden``, or ``not_found`` to strangers."""
+    """Give the caller's place in a group; raises ``forbidden``, or ``not_found`` to strangers.
+
+    The system reads what an owner does, from the beginning, but for direct chats.
+    """
+    if caller.user == SERVER:
+        return _of_system(store, stream)
     place = store.membership(stream.tenant, caller.user, stream.key)
     if place is None:
         card = store.group(stream.tenant, stream.key)
@@ -28,6 +33,24 @@ def standing(store: Store, stream: StreamKey, caller: Identity) -> Membership:
             raise Rejected("not_found", "no such group")
         raise not_a_member()
     return place
+
+
+def _of_system(store: Store, stream: StreamKey) -> Membership:
+    card = store.group(stream.tenant, stream.key)
+    if card is None:
+        raise Rejected("not_found", "no such group")
+    if card.direct:
+        raise Rejected("forbidden", "a direct chat has no such thing", reason="direct")
+    return Membership(
+        group=card.group,
+        name=card.name,
+        picture=card.picture,
+        role=Role.OWNER,
+        joined_seq=1,
+        floor=1,
+        head=card.head,
+        dissolved=card.dissolved,
+    )
 
 
 def page_of(page: Page, *, head: int, floor: int, group: str | None = None) -> bytes:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from groupd.domain.account.chats import MarkUnread
-from groupd.domain.base import GROUP, Audience, Identity, StreamKey
+from groupd.domain.base import GROUP, SERVER, Audience, Identity, StreamKey
 from groupd.domain.fields import INT_MAX, refuse
 from groupd.domain.group.state import not_a_member
 from groupd.domain.projection import Membership, Numbers
@@ -176,6 +176,8 @@ async def read(
     directory: Directory, caller: Identity, stream: StreamKey, query: Read, peer: Peer | None
 ) -> Result:
     """Move the caller's cursor, and tell their other sessions."""
+    if caller.user == SERVER:
+        raise not_a_member()  # It reads as an owner does, and has nothing to keep.
     published = directory.shared.outlets.published_or_none(stream)
 
     place = await directory.shared.log.read(lambda store: standing(store, stream, caller))
