@@ -76,7 +76,9 @@ async def test_no_call_that_it_describes_breaks_the_server_or_the_description(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_a_shell_script_with_curl_alone_drives_a_shop(groupd: Groupd) -> None:
+async def test_a_shell_script_with_curl_alone_drives_a_shop_and_is_told_of_each_reply(
+    groupd: Groupd,
+) -> None:
     async with groupd.serving(None, "--host-api", "http://127.0.0.1:0") as server:
         url = next(entry["host"] for entry in server.log() if entry["event"] == "serving")
         made = await groupd.run("key", "make", "shop", "--data", str(server.data))
@@ -90,6 +92,15 @@ async def test_a_shell_script_with_curl_alone_drives_a_shop(groupd: Groupd) -> N
         )
         shown = done.stdout.decode()
         assert done.returncode == 0, shown
-        assert "199 customers joined" in shown
-        assert "the order card is there" in shown
+        said = shown.splitlines()
+        assert "200 customers joined" in said
+        assert "the order card is there" in said
+        (heard,) = [line for line in said if "replies were heard" in line]
+        assert heard.startswith("30 replies were heard, ")
+        assert " 0 of them again" not in heard, "it was killed between doing and saying so"
+        assert "customer13 is out" in said
+        # The card is the system's; each customer's joining is invited, and some accepted.
+        assert "the audit has 1 of create" in said
+        assert "the audit has 31 of post" in said
+        assert "the audit has 1 of ban" in said
         assert not server.complaints()
