@@ -15,7 +15,8 @@ from trio.testing import MockClock
 from groupd.app import open_hub, open_store
 from groupd.cli.files import mend_files
 from groupd.config import Config
-from groupd.domain.base import StreamKey
+from groupd.domain.base import SERVER, Identity, StreamKey
+from groupd.domain.group.messages import Post
 from groupd.domain.queries import OperatorCheck
 from groupd.engine.ledger import project
 from groupd.errors import LogCorrupt, LogUnavailable
@@ -84,6 +85,24 @@ def made(original: Made, tmp_path: Path) -> Made:
     shutil.copytree(original.data, tmp_path / "data")
     shutil.copytree(original.backup, tmp_path / "backup")
     return Made(tmp_path, (original.group, original.other))
+
+
+async def test_users_whose_ids_sort_before_numbers_are_found_in_the_index(tmp_path: Path) -> None:
+    # To SQLite a number beside a text is a text, and "+" and "" come before "-".
+    phone = "+8613800000000"
+    async with open_hub(tmp_path) as hub:
+        owner = hub.act_as(phone)
+        group = (await owner.create("Tea", members=["!", "ann"]))["group"]
+        await owner.post(group, text="早", mentions=["ann"])
+        await hub.act_as("ann").post(group, text="hi")
+        await hub.ask(Identity(SERVER), Post(text="from the app itself"), group=group)
+    store = open_store(tmp_path)
+    try:
+        assert not list(check_store(store, project))
+        rows = store.checks.index_rows(group_key(group), "spoke")
+        assert {row[0] for row in rows} == {"", phone, "ann"}
+    finally:
+        store.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ Placement rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -70,10 +71,12 @@ _OF_ACCOUNTS: Final = {
     "revocation": "select before_ms from revocations where tenant = ?1 and user = ?2",
     "block": "select other from blocks where tenant = ?1 and user = ?2",
 }
-_LOWEST: Final = -(2**63)
+_FROM: Final = re.compile(r" and \w+ > \?4")
+"""What bounds from below, and goes where there is no bound: beside a column of texts SQLite takes
+a number for a text, so the lowest number of all is above ``+86`` and the empty user."""
 _HIGHEST: Final = b"\xff" * 64
 """Numbers come before texts, and texts before bytes: so whatever a bit has made of a value is
-between these two, and found."""
+before this, and found."""
 
 _BY_STREAM: Final[Sequence[tuple[str, str]]] = (
     # table, and its column with the number of the stream
@@ -131,8 +134,8 @@ class SqliteChecks:
         row = self._file.row(_STREAM, stream)
         if row is None:
             return ()
-        sql = _OF_GROUPS[kind]
-        bounds = (_LOWEST if after is None else after, _HIGHEST if upto is None else upto)
+        sql = _OF_GROUPS[kind] if after is not None else _FROM.sub("", _OF_GROUPS[kind])
+        bounds = (after, _HIGHEST if upto is None else upto)
         bindings = (row[0], stream.tenant, stream.key, *bounds)
         # SQLite takes as many as the highest number that is there.
         used = max(number for number in range(1, 6) if f"?{number}" in sql)
