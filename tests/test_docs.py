@@ -20,6 +20,7 @@ from groupd.config import (
     Plan,
     TlsConfig,
     WebhookConfig,
+    WordsConfig,
 )
 from groupd.domain.account.state import Account as AccountState
 from groupd.domain.catalog import REQUESTS
@@ -30,7 +31,7 @@ from groupd.storage.sqlite_schema import MIGRATIONS
 from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "tls", "metrics", "host", "limits", "plans", "webhooks")
+TABLES = ("auth", "tls", "metrics", "host", "limits", "plans", "webhooks", "words")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -43,6 +44,7 @@ def _documented() -> dict[str, str]:
         (r"## `\[metrics\]`", "metrics."),
         (r"## `\[host\]`", "host."),
         (r"## `\[\[webhooks", "webhooks."),
+        (r"## `\[words\]`", "words."),
         (r"### `\[\[auth", "issuers."),
     ):
         text = re.sub(
@@ -74,6 +76,7 @@ def _settings() -> dict[str, Any]:
     own = {
         "metrics": attrs.asdict(MetricsConfig()),
         "host": attrs.asdict(HostConfig()),
+        "words": attrs.asdict(WordsConfig()),
         "issuers": issuer,
         "webhooks": {field.name: field.default for field in attrs.fields(WebhookConfig)},
     }

@@ -30,9 +30,10 @@ _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "version": (),
-    "config": ("errors", "config_auth", "config_webhooks", "config_checks"),
+    "config": ("errors", "config_auth", "config_webhooks", "config_words", "config_checks"),
     "config_auth": ("errors", "config_checks"),
     "config_webhooks": ("errors", "config_checks"),
+    "config_words": ("errors", "config_checks"),
     "config_checks": ("errors",),
     "config_file": _BASE,
     "telemetry": ("errors",),
@@ -90,6 +91,7 @@ EDGES: Final = (
 """A simulation draws everything from a seed, with generators of its own."""
 
 ONLY_HOME: Final = {
+    "ahocorasick_rs": ("domain.word_list",),
     "apsw": ("storage",),
     "joserfc": ("auth",),
     "cattrs": ("config_file",),

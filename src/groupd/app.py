@@ -49,6 +49,7 @@ from groupd.server.metrics import Collector
 from groupd.server.probes import Probes
 from groupd.server.reload import Credentials, Reloader
 from groupd.server.tls import connect_link
+from groupd.server.word_files import read_words
 from groupd.storage.backup import adopt
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
@@ -115,15 +116,21 @@ async def open_hub(
     same time; without, in memory. At the end of the block everything is written and closed;
     cancelled, it ends at once and nothing that was answered is lost.
 
-    Raises LogUnavailable where the directory is in use, LogCorrupt where it is not groupd's.
+    Raises LogUnavailable where the directory is in use, LogCorrupt where it is not groupd's,
+    ConfigError where a word list is wrong.
     """
     config = config or Config()
     config = attrs.evolve(config, memory=data is None, data=str(data or config.data))
     directory = None if data is None else Path(data)
+    words = read_words(config.words)
     async with (
         open_log(store_maker(config), threaded=not config.memory) as store,
         engine.open_hub(
-            log=store, ports=system_ports(), links=link_keys(directory), config=config
+            log=store,
+            ports=system_ports(),
+            links=link_keys(directory),
+            config=config,
+            words=words,
         ) as hub,
     ):
         yield hub
@@ -247,7 +254,12 @@ async def _load(config: Config) -> Credentials:
 
     def read() -> Credentials:
         verifier, rings = _trust(config, make_secret=False)
-        return Credentials(verify=verifier.verify, key_rings=rings, tls=_tls_of(config))
+        return Credentials(
+            verify=verifier.verify,
+            key_rings=rings,
+            tls=_tls_of(config),
+            words=read_words(config.words),
+        )
 
     return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
@@ -264,11 +276,12 @@ async def _serve_from(
     asked, config = config, within_descriptors(config)
     data = Path(config.data)
     needs_secret = not (config.auth.has_own_keys or config.auth.issuers)
+    words = read_words(config.words)
     made_secret = needs_secret and not has_secret(data)
     verifier, rings = _trust(config, make_secret=True)
     async with (
         engine.open_hub(
-            log=store, ports=system_ports(), links=link_keys(data), config=config
+            log=store, ports=system_ports(), links=link_keys(data), config=config, words=words
         ) as hub,
         open_hidden_nursery() as nursery,
     ):

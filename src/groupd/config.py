@@ -18,6 +18,7 @@ from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
 from groupd.config_checks import not_negative, positive
 from groupd.config_webhooks import WebhookConfig as WebhookConfig
+from groupd.config_words import WordsConfig as WordsConfig
 from groupd.errors import ConfigError
 
 
@@ -384,6 +385,7 @@ class Config:
     host: HostConfig = attrs.field(factory=HostConfig)
     webhooks: tuple[WebhookConfig, ...] = ()
     """Endpoints that are told of what happens."""
+    words: WordsConfig = attrs.field(factory=WordsConfig)
     limits: Limits = attrs.field(factory=Limits)
     plans: Mapping[str, Plan] = PLANS
 

@@ -38,6 +38,7 @@ from groupd.config import (
     Plan,
     TlsConfig,
     WebhookConfig,
+    WordsConfig,
 )
 from groupd.errors import ConfigError
 
@@ -263,7 +264,7 @@ def _converter() -> cattrs.Converter:
     )
     for cls in (
         *(Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig),
-        *(HostConfig, WebhookConfig, Config),
+        *(HostConfig, WebhookConfig, WordsConfig, Config),
     ):
         converter.register_structure_hook(cls, _table_hook(cls, converter))
     return converter

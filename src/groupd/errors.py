@@ -60,6 +60,7 @@ REASONS: Final[dict[str, str]] = {
     "blocked": "one of the two has blocked the other",
     "yourself": "this cannot be done to oneself",
     "scope": "the token or the service key may not do this; `required` names the scope",
+    "words": "a text has a word in it that is not allowed on this server; `field` names the text",
     # conflict
     "id_reused": "the request id was used before, with other content",
     "state": "the group is dissolved, or what this is about is over",

@@ -146,6 +146,7 @@ def test_what_is_in_order_is_said_to_be(file: Path, tmp_path: Path) -> None:
         ('[auth]\nsecret = "short"', "auth.secret"),
         ('[auth]\npublic_keys = ["nowhere.pem"]', "nowhere.pem"),
         ('[tls]\ncertificate = "nowhere.pem"\nkey = "k.pem"', "nowhere.pem"),
+        ('[words]\nfiles = ["nowhere.txt"]', "words.files: nowhere.txt: No such file"),
         ('trusted_proxies = ["10.0.0.1/8"]', "trusted_proxies"),
         ('trusted_proxies = ["proxy.example"]', "trusted_proxies"),
     ],
@@ -155,6 +156,17 @@ def test_what_a_server_would_refuse_is_named(file: Path, text: str, named: str) 
     with pytest.raises(ConfigError) as caught:
         said(check, file, {})
     assert named in str(caught.value)
+
+
+def test_a_line_of_a_word_list_that_cannot_be_used_is_named(file: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "words.txt"
+    listed.write_text("tea\nf*ck\n")
+    file.write_text(f'[words]\nfiles = ["{listed}"]\n')
+    with pytest.raises(ConfigError) as caught:
+        said(check, file, {})
+    assert f"{listed}, line 2" in str(caught.value)
+    listed.write_text("tea\n")
+    assert "is in order: 1 settings" in said(check, file, {})
 
 
 def test_who_has_written_a_setting_is_known_to_the_setting() -> None:

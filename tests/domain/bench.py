@@ -44,6 +44,7 @@ from groupd.domain.group.state import Group
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Chat, GroupCard, Holdings, Membership
 from groupd.domain.stream import Stream
+from groupd.domain.word_list import WordList
 from groupd.errors import Rejected
 from groupd.wire import codec
 from tests.strategies import NOW_MS, uuid7
@@ -165,6 +166,7 @@ class World:
     plans: Mapping[str, Plan] = attrs.field(factory=lambda: dict(PLANS))
     categories: tuple[str, ...] = ()
     owner_leaves: str = "refused"
+    words: WordList | None = None
     now_ms: int = NOW_MS
     books: dict[StreamKey, Book] = attrs.field(factory=dict)
     ids_made: int = 0
@@ -272,6 +274,7 @@ class World:
                 "ordinary",
                 self.categories,
                 owner_leaves=self.owner_leaves,
+                words=self.words,
             ),
             links=KEYS,
             new_group=self.new_group,

@@ -66,6 +66,28 @@ async def test_hanging_up_reloads_what_is_written_and_drops_nobody(groupd: Group
         assert await server.terminate() == 0
 
 
+async def test_a_word_list_is_read_again_by_hanging_up(groupd: Groupd) -> None:
+    listed = groupd.directory / "words.txt"
+    listed.write_text("casino\n")
+    options = write(groupd, f'[words]\nfiles = ["{listed}"]\n')
+    async with groupd.serving(None, *options) as server, server.enter("ann") as ann:
+        group = (await ann.ask("create", name="One"))["group"]
+        with pytest.raises(Rejected, match="forbidden"):
+            await ann.ask("post", group=group, text="ca-sino")
+        listed.write_text("赌博\n")
+        assert (await hang_up(server))["changed"] == ["words.files"]
+        assert await ann.ask("post", group=group, text="casino")
+        with pytest.raises(Rejected, match="forbidden") as caught:
+            await ann.ask("post", group=group, text="去赌 博")
+        assert caught.value.details == {"reason": "words", "field": "text"}
+        listed.write_text("tea\n$$$\n")
+        refused = await hang_up(server)
+        assert f"{listed}, line 2" in refused["reason"]
+        with pytest.raises(Rejected, match="forbidden"):
+            await ann.ask("post", group=group, text="赌博")
+        assert await server.terminate() == 0
+
+
 async def test_a_certificate_is_renewed_by_hanging_up(groupd: Groupd) -> None:
     old, new = groupd.directory / "old", groupd.directory / "new"
     for directory in (old, new):

@@ -288,6 +288,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "names_oneself": ("forbidden", "role"),
     "rank": ("forbidden", "rank"),
     "bans_max": ("quota_exceeded", ""),
+    "words": ("forbidden", "words"),
 }
 """Rule -> what it refuses with. That of ``exists`` is said once for all methods."""
 

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from groupd.auth import KeyRings, TokenVerifier, issue_token
 from groupd.config import PLANS, AuthConfig, Config, Limits, Plan, TlsConfig
 from groupd.domain.base import Identity
+from groupd.domain.word_list import WordList
 from groupd.errors import ConfigError
 from groupd.server.certificates import client_context, server_context
 from groupd.server.reload import RELOADED, Credentials, Reloader, differences, merge
@@ -162,6 +163,35 @@ async def test_the_next_handshake_shows_the_new_certificate_and_the_last_one_sta
         with pytest.raises(HandshakeFailed):
             await entered(old)
         assert await (await entered(new)).ask("ping")
+
+
+async def test_a_word_is_refused_from_the_next_decision_on_and_the_rest_stands(
+    autojump_clock: MockClock, logged: list[Any]
+) -> None:
+    async with open_bench() as bench:
+        ann, bob = await bench.enter("ann"), await bench.enter("bob")
+        group = await bench.found(ann, bob)
+        listed = [WordList.of(["casino"]), WordList.of(["casino"]), None]
+
+        async def load_words(config: Config) -> Credentials:
+            return attrs.evolve(await load(config), words=listed.pop(0))
+
+        async def read() -> Config:
+            return RUNNING
+
+        reloads = Reloader(bench.server, RUNNING, KeyRings(), read=read, load=load_words)
+        said = await ann.ask("post", group=group, text="casino")
+        assert await reloads.reload()
+        refusal = await ann.refusal("post", group=group, text="To the CA SI NO, ca-si-no!")
+        assert (refusal.code, refusal.details["reason"]) == ("forbidden", "words")
+        page = await bob.ask("history", group=group, after=said["seq"] - 1)
+        assert [event["text"] for event in page["events"]] == ["casino"]
+        assert await reloads.reload()
+        assert await reloads.reload()
+        assert (await ann.ask("post", group=group, text="casino"))["seq"] == said["seq"] + 1
+        changes = [line["changed"] for line in logged if line["event"] == "reloaded"]
+        assert changes == [["words.files"], [], ["words.files"]]
+        assert "casino" not in str(logged)
 
 
 # --- what is wrong, and what is left out

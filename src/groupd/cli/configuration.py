@@ -16,6 +16,7 @@ from rich.table import Table
 from groupd.auth import TokenVerifier
 from groupd.config_file import Setting, Written, read_config
 from groupd.server.certificates import server_context
+from groupd.server.word_files import read_words
 
 SECRET_SHOWN: Final = "set, and not shown"
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -24,7 +25,8 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
     """Say that a server could use a file, or raise ConfigError with all that is wrong.
 
-    Keys and certificates are read, too. Where no key is named, a server has a secret of its own.
+    Keys, certificates and word lists are read, too. Where no key is named, a server has a secret
+    of its own.
     """
     written = read_config(file, environ, {})
     config = written.config
@@ -32,6 +34,7 @@ def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
         TokenVerifier(config.auth, token_max_bytes=config.limits.frame_before_hello_max_bytes)
     if config.tls.certificate is not None:
         server_context(config.tls)
+    read_words(config.words)
     said = sum(setting.origin is not None for setting in written.settings())
     defaults = sum(setting.origin is None for setting in written.settings())
     console.print(

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAl
 
 import attrs
 
-from groupd.config import Limits, Plan
 from groupd.domain.fields import clean_group
 from groupd.domain.parameters import parameters_of, slots_of
 from groupd.domain.projection import Change, GroupCard, Holdings, Membership, Profile
+from groupd.domain.rules import Rules as Rules
 from groupd.errors import Rejected
 
 if TYPE_CHECKING:
@@ -160,22 +160,6 @@ class Fetched:
         return self.messages.get(seq)
 
 
-@attrs.frozen
-class Rules:
-    """The configured part of the rules. Read by ``decide``, never by ``apply``."""
-
-    limits: Limits
-    plans: Mapping[str, Plan]
-    default_plan: str
-    categories: tuple[str, ...] = ()
-    link_url: str = "groupd://join/{code}"
-    owner_leaves: str = "refused"
-
-    def plan(self, name: str) -> Plan:
-        """Give the named plan; one that is configured no longer counts as the default."""
-        return self.plans.get(name) or self.plans[self.default_plan]
-
-
 NO_HOLDINGS: Final = Holdings()
 
 
@@ -218,7 +202,7 @@ class Rule:
 
     name: str
     source: str
-    """Where its value comes from: plan, group, role, account, tenant or contract."""
+    """Where its value comes from: plan, group, role, account, tenant, contract or server."""
     refuse: Callable[[Any, Context, Any], Rejected | None]
     value: Callable[[Any, Context], Any] = lambda state, context: None
     bars: bool = False

@@ -176,6 +176,23 @@ def _checked(known: CardField, value: Any, field: str, name: str) -> Any:
         raise Rejected(refusal.code, refusal.message, field=field) from None
 
 
+_READ: Final = ("title", "text")
+"""Types of fields that people read."""
+_READ_OF_UNKNOWN: Final = ("title", "name", "description", "text")
+"""What they read of a card of an unknown type, as far as anybody can tell."""
+
+
+def texts_of(card: Mapping[str, Any]) -> list[str]:
+    """Give what people read of a checked card, and no URLs or other values of the host's own."""
+    known = CARDS.get(str(card.get("type")))
+    names = (
+        _READ_OF_UNKNOWN
+        if known is None
+        else [name for name, field in known.items() if field.type in _READ]
+    )
+    return [value for value in map(card.get, names) if isinstance(value, str)]
+
+
 def summary(card: Mapping[str, Any]) -> str:
     """Give one line of text for a card of any type: its title, or name, or URL, or type."""
     for name in ("title", "name", "url", "type"):

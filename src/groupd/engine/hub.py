@@ -40,6 +40,7 @@ from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
 from groupd.domain.stream import Stream
+from groupd.domain.word_list import WordList
 from groupd.engine.audit import keep_audit
 from groupd.engine.calls import Calls
 from groupd.engine.counts import Counts
@@ -336,16 +337,21 @@ class Hub:
 
 @asynccontextmanager
 async def open_hub(
-    *, log: Log, ports: Ports, links: LinkKeys, config: Config | None = None
+    *,
+    log: Log,
+    ports: Ports,
+    links: LinkKeys,
+    config: Config | None = None,
+    words: WordList | None = None,
 ) -> AsyncIterator[Hub]:
-    """Run a hub on an open log.
+    """Run a hub on an open log. ``words`` are what stands in the word lists of ``config``.
 
     The log stays the caller's to close. At the end of the block every actor leaves with a
     snapshot; cancelled, it ends at once and loses nothing that was answered.
 
     Raises LogBroken when the store fails with an unknown outcome.
     """
-    rules = rules_of(config or Config())
+    rules = rules_of(config or Config(), words)
     async with open_hidden_nursery() as nursery:
         hub = Hub(log=log, ports=ports, rules=rules, links=links, nursery=nursery)
         nursery.start_soon(hub.turns.run)
@@ -355,8 +361,8 @@ async def open_hub(
         nursery.cancel_scope.cancel()
 
 
-def rules_of(config: Config) -> Rules:
-    """Take from a configuration what the rules may read."""
+def rules_of(config: Config, words: WordList | None = None) -> Rules:
+    """Take from a configuration, and from its word lists, what the rules may read."""
     return Rules(
         limits=config.limits,
         plans=config.plans,
@@ -364,6 +370,7 @@ def rules_of(config: Config) -> Rules:
         categories=config.categories,
         link_url=config.link_url,
         owner_leaves=config.owner_leaves,
+        words=words,
     )
 
 

@@ -21,6 +21,7 @@ import structlog
 from groupd.auth import KeyRings
 from groupd.config import Config
 from groupd.domain.base import Identity
+from groupd.domain.word_list import WordList
 from groupd.engine.hub import rules_of
 from groupd.errors import GroupdError
 from groupd.server.listener import Server
@@ -29,14 +30,17 @@ log = structlog.get_logger()
 
 RELOADED: Final = (
     *("auth", "tls", "trusted_proxies"),
-    *("plans", "default_plan", "categories", "link_url", "owner_leaves"),
+    *("plans", "default_plan", "categories", "link_url", "owner_leaves", "words"),
 )
 """The settings that a running server takes over. All others are those of its start."""
 
 
 @attrs.frozen
 class Credentials:
-    """What stands in the files that a configuration names: whom to believe, and what to show."""
+    """What stands in the files that a configuration names.
+
+    Whom to believe, what to show, and what nobody may say.
+    """
 
     verify: Callable[[str, int], Identity]
     """Turns a token into an identity, or raises AuthError."""
@@ -44,6 +48,8 @@ class Credentials:
     """What fetches the keys that issuers publish."""
     tls: ssl.SSLContext | None = None
     """What ``tls://`` listeners show; None where there are none."""
+    words: WordList | None = None
+    """What nobody may say; None where there is no such list."""
 
 
 def merge(running: Config, written: Config) -> Config:
@@ -112,10 +118,14 @@ class Reloader:
             # Whatever a file may do to who reads it: the server has what it needs.
             log.error("reload_refused", reason=str(error))
             return False
+        hub = self._server.services.hub
         changed = differences(self._running, merged)
+        if credentials.words != hub.rules.words:
+            # Mostly the files alone are others, and not their names.
+            changed = sorted({*changed, "words.files"})
         self._server.take_over(merged, verify=credentials.verify, tls=credentials.tls)
         self._key_rings.replace(credentials.key_rings)
-        self._server.services.hub.decide_by(rules_of(merged))
+        hub.decide_by(rules_of(merged, credentials.words))
         self._running = merged
         log.info("reloaded", changed=changed)
         left_out = differences(merged, written)

@@ -85,7 +85,7 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "rule_source": (
         "Where the value of a rule comes from.",
-        ("plan", "group", "role", "account", "contract", "tenant"),
+        ("plan", "group", "role", "account", "contract", "tenant", "server"),
     ),
     "verdict": ("What a rule says to a call.", ("holds", "refuses")),
 }
@@ -137,6 +137,7 @@ MORE_DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
         "clause": "string",
         "until_ms": "time_ms",
         "limit_ms": "integer",
+        "field": "string",
     },
     "rate_limited": {"reason": "reason"},
 }

@@ -42,6 +42,7 @@ from groupd.domain.group.settings import (
     check_time_zone,
     refuse_unknown_category,
 )
+from groupd.domain.wording import words_in
 from groupd.errors import Rejected
 
 # --- the rules
@@ -140,6 +141,15 @@ def _refuse_crowd(state: Account, context: Context, request: Request) -> Rejecte
     )
 
 
+_WORDS: Final = words_in("name", "description")
+
+
+def _refuse_words(state: Account, context: Context, request: Request) -> Rejected | None:
+    if context.rules.words is None or _is_made(state, context, request):
+        return None
+    return _WORDS.refuse(state, context, request)
+
+
 REF_FREE: Final = Rule("ref_free", "account", _refuse_ref)
 FOUNDERS_MIN: Final = Rule(
     "founders_min",
@@ -177,7 +187,10 @@ class Create(Command):
     addressed = ACCOUNT
     min_role = None
     result: ClassVar = {"group": "group", "seq": "seq"}
-    rules: ClassVar = (REF_FREE, FOUNDERS_MIN, GROUPS_OWNED_MAX, GROUPS_JOINED_MAX)
+    rules: ClassVar = (
+        *(REF_FREE, FOUNDERS_MIN, GROUPS_OWNED_MAX, GROUPS_JOINED_MAX),
+        attrs.evolve(_WORDS, refuse=_refuse_words),
+    )
 
     name: str = fields.name(CONTENT.name_max)
     picture: str = fields.picture(default="")

@@ -25,6 +25,7 @@ from groupd.domain.group.messages import find_message
 from groupd.domain.group.moderation import MUTED
 from groupd.domain.group.parts import Announcement, Pin
 from groupd.domain.group.state import Group
+from groupd.domain.wording import words_in
 from groupd.errors import Rejected
 
 ANNOUNCEMENTS_KEPT: Final = 100
@@ -120,7 +121,7 @@ class Announce(Command):
     by_system = True
     cost = 2
     min_role = Role.ADMIN
-    rules = (MUTED,)
+    rules = (MUTED, words_in("text"))
     in_direct = False
 
     text: str = fields.text(CONTENT.announcement_max)

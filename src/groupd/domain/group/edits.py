@@ -35,6 +35,7 @@ from groupd.domain.group.moderation import SPEAKING
 from groupd.domain.group.state import Group
 from groupd.domain.projection import Change
 from groupd.domain.projection import Edit as EditOf
+from groupd.domain.wording import words_in
 from groupd.errors import Rejected
 
 
@@ -71,7 +72,7 @@ class Edit(Command):
     """Word a post of one's own anew. What is left out is gone; what it replies to stays."""
 
     method = "edit"
-    rules = (*SPEAKING, NOT_BLOCKED)
+    rules = (*SPEAKING, NOT_BLOCKED, words_in("text", "card"))
 
     seq: int = fields.seq()
     text: str = text_field()

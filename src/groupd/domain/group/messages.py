@@ -32,6 +32,7 @@ from groupd.domain.cards import check_card
 from groupd.domain.group.moderation import SLOW_MODE, SPEAKING
 from groupd.domain.group.state import ALIVE, Group
 from groupd.domain.projection import EVERYBODY, Change, Mention, Reply
+from groupd.domain.wording import words_in
 from groupd.errors import Rejected
 
 MESSAGE_KINDS: Final = ("posted", "announced")
@@ -149,7 +150,7 @@ class Post(Command):
     method = "post"
     by_system = True
     result: ClassVar = {"status": "post_status", "seq": "seq?", "time_ms": "time_ms"}
-    rules = (*SPEAKING, SLOW_MODE, NOT_BLOCKED)
+    rules = (*SPEAKING, SLOW_MODE, NOT_BLOCKED, words_in("text", "card"))
 
     text: str = text_field()
     card: Mapping[str, Any] | None = card_field()

@@ -14,6 +14,7 @@ from groupd.domain.group.moderation import SPEAKING
 from groupd.domain.group.roles import BELOW, NAMES_MEMBER
 from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, SetMember
+from groupd.domain.wording import words_in
 from groupd.errors import Rejected
 
 
@@ -73,7 +74,7 @@ class SetNickname(Command):
 
     method = "set_nickname"
     in_direct = False
-    rules = (NAMES_ONESELF, NAMES_MEMBER, BELOW, *SAYS_SO)
+    rules = (NAMES_ONESELF, NAMES_MEMBER, BELOW, *SAYS_SO, words_in("nickname"))
 
     nickname: str = fields.name(CONTENT.nickname_max, min_chars=0)
     user: str | None = fields.user(default=None)

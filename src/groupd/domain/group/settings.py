@@ -15,6 +15,7 @@ from groupd.domain.group.conditions import check_conditions, clause_text
 from groupd.domain.group.parts import SETTINGS, Settings
 from groupd.domain.group.state import Group
 from groupd.domain.projection import Change, PutCard
+from groupd.domain.wording import words_in
 
 
 @attrs.frozen
@@ -161,6 +162,7 @@ class Update(Command):
     by_system = True
     cost = 2
     min_role = Role.ADMIN
+    rules = (words_in("name", "description"),)
 
     name: str | None = fields.name(CONTENT.name_max, default=None)
     picture: str | None = fields.picture(default=None)
