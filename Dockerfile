@@ -8,6 +8,8 @@
 # the image: serve --config /etc/groupd.toml; see docs/configuration.md.
 
 FROM python:3.11-slim AS build
+# Debian keeps one version of a package at a time, so a pinned one is gone with the next.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -31,7 +33,8 @@ ENV PATH=/opt/groupd/bin:$PATH \
     GROUPD_DATA=/var/lib/groupd \
     GROUPD_LISTEN=tcp://0.0.0.0:7400 \
     GROUPD_METRICS__LISTEN=http://127.0.0.1:7401
-USER groupd
+# Its number, by which an orchestrator sees that it is not root.
+USER 10001
 WORKDIR /var/lib/groupd
 VOLUME /var/lib/groupd
 EXPOSE 7400

@@ -113,11 +113,30 @@ def test_dependencies_of_the_image_are_those_of_the_lock() -> None:
 def test_the_image_runs_as_nobody_in_particular_and_keeps_one_volume() -> None:
     run = stages()[1]
     names = [name for name, _ in run]
-    assert of(run, "USER") == ["groupd"]
+    (user,) = of(run, "USER")
+    assert f"--uid {user} " in str(of(run, "RUN"))
+    assert int(user) > 0
     assert names.index("USER") < names.index("ENTRYPOINT")
     assert not any(name == "RUN" for name in names[names.index("USER") :])
     (volume,) = of(run, "VOLUME")
     assert environment_of_the_image()["GROUPD_DATA"] == volume
+
+
+HADOLINT: Final = shutil.which(
+    "hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+)
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="there is no hadolint here")
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    done = subprocess.run(
+        [str(HADOLINT), "--no-color", str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def environment_of_the_image() -> dict[str, str]:
