@@ -9,7 +9,17 @@ from typing import Any
 import attrs
 import pytest
 
-from groupd.config import CONTENT, PLANS, AuthConfig, Config, Limits, Plan, TlsConfig
+from groupd.config import (
+    CONTENT,
+    PLANS,
+    AuthConfig,
+    ConditionsConfig,
+    Config,
+    HostConfig,
+    Limits,
+    Plan,
+    TlsConfig,
+)
 from groupd.config_file import load_config
 from groupd.errors import ConfigError
 
@@ -52,6 +62,10 @@ def test_a_file_may_set_everything(file: Path) -> None:
         [tls]
         certificate = "cert.pem"
         key = "key.pem"
+        [host.conditions]
+        url = "https://shop.example/conditions"
+        secret_file = "secret"
+        verdict = "admit"
         [limits]
         frame_max_bytes = 100_000
         """
@@ -63,6 +77,11 @@ def test_a_file_may_set_everything(file: Path) -> None:
         categories=("food", "美食"),
         auth=AuthConfig(secret=SECRET, public_keys=("keys.json",), leeway_s=5),
         tls=TlsConfig(certificate="cert.pem", key="key.pem"),
+        host=HostConfig(
+            conditions=ConditionsConfig(
+                url="https://shop.example/conditions", secret_file="secret", verdict="admit"
+            )
+        ),
         limits=Limits(frame_max_bytes=100_000),
     )
 

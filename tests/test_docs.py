@@ -12,6 +12,7 @@ import pytest
 from groupd.config import (
     REQUEST_COST_MAX,
     AuthConfig,
+    ConditionsConfig,
     Config,
     HostConfig,
     IssuerConfig,
@@ -43,6 +44,7 @@ def _documented() -> dict[str, str]:
     for heading, prefix in (
         (r"## `\[metrics\]`", "metrics."),
         (r"## `\[host\]`", "host."),
+        (r"## `\[host.conditions\]`", "conditions."),
         (r"## `\[\[webhooks", "webhooks."),
         (r"## `\[words\]`", "words."),
         (r"### `\[\[auth", "issuers."),
@@ -75,7 +77,12 @@ def _settings() -> dict[str, Any]:
     issuer = {field.name: field.default for field in attrs.fields(IssuerConfig)} | {"claims": {}}
     own = {
         "metrics": attrs.asdict(MetricsConfig()),
-        "host": attrs.asdict(HostConfig()),
+        "host": {
+            name: value
+            for name, value in attrs.asdict(HostConfig()).items()
+            if name != "conditions"
+        },
+        "conditions": attrs.asdict(ConditionsConfig()),
         "words": attrs.asdict(WordsConfig()),
         "issuers": issuer,
         "webhooks": {field.name: field.default for field in attrs.fields(WebhookConfig)},

@@ -26,7 +26,7 @@ from groupd.auth import KeyRings, TokenVerifier, issue_token
 from groupd.auth.http_keys import http_key_rings
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
-from groupd.data_files import auth_secret, follow_service_keys, has_secret, link_keys
+from groupd.data_files import auth_secret, follow_service_keys, has_secret, link_keys, signing_key
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
 from groupd.engine import hub as engine
@@ -58,8 +58,9 @@ from groupd.storage.sqlite import FILE_NAME, SqliteStore
 from groupd.system import SystemClock, system_ports
 from groupd.web import openapi
 from groupd.web.calls import HostApi
+from groupd.web.conditions import HostConditions
 from groupd.web.keys import KeyRing as ServiceKeys
-from groupd.web.posting import http_post
+from groupd.web.posting import http_post, http_question
 from groupd.web.webhooks import Webhook
 
 log = structlog.get_logger()
@@ -279,12 +280,14 @@ async def _serve_from(
     words = read_words(config.words)
     made_secret = needs_secret and not has_secret(data)
     verifier, rings = _trust(config, make_secret=True)
+    conditions = _conditions_of(config)
     async with (
         engine.open_hub(
             log=store, ports=system_ports(), links=link_keys(data), config=config, words=words
         ) as hub,
         open_hidden_nursery() as nursery,
     ):
+        hub.asking.ask_host = None if conditions is None else conditions.ask
         server = Server(
             hub,
             config,
@@ -317,6 +320,15 @@ async def _serve_from(
         log.info("stopping", sessions=len(server.sessions))
         await server.stop()
         nursery.cancel_scope.cancel()
+
+
+def _conditions_of(config: Config) -> HostConditions | None:
+    """Give what asks the host about entry conditions, if there is whom to ask."""
+    settings = config.host.conditions
+    if settings.url is None or settings.secret_file is None:
+        return None
+    key, question = signing_key(Path(settings.secret_file)), http_question(client_context())
+    return HostConditions(settings, key=key, ports=system_ports(), question=question)
 
 
 def _listen(

@@ -17,7 +17,9 @@ from groupd.config_auth import CLAIMS as CLAIMS
 from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
 from groupd.config_checks import not_negative, positive
+from groupd.config_webhooks import ConditionsConfig as ConditionsConfig
 from groupd.config_webhooks import WebhookConfig as WebhookConfig
+from groupd.config_webhooks import key_of as key_of
 from groupd.config_words import WordsConfig as WordsConfig
 from groupd.errors import ConfigError
 
@@ -311,6 +313,7 @@ class HostConfig:
     rate_per_s: int = _limit(2_000)
     """Cost units of each service key."""
     rate_burst: int = _limit(8_000)
+    conditions: ConditionsConfig = attrs.field(factory=ConditionsConfig)
 
     def __attrs_post_init__(self) -> None:
         if self.listen is not None and not _is_http(self.listen):

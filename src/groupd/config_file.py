@@ -30,6 +30,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from groupd.config import (
     PLANS,
     AuthConfig,
+    ConditionsConfig,
     Config,
     HostConfig,
     IssuerConfig,
@@ -264,7 +265,7 @@ def _converter() -> cattrs.Converter:
     )
     for cls in (
         *(Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig),
-        *(HostConfig, WebhookConfig, WordsConfig, Config),
+        *(ConditionsConfig, HostConfig, WebhookConfig, WordsConfig, Config),
     ):
         converter.register_structure_hook(cls, _table_hook(cls, converter))
     return converter

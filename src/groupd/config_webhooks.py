@@ -1,4 +1,4 @@
-"""The settings of webhooks. A part of ``config.py``."""
+"""The settings of what is posted to the host: webhooks, questions. A part of ``config.py``."""
 
 from __future__ import annotations
 
@@ -48,11 +48,47 @@ class WebhookConfig:
     @property
     def key(self) -> bytes | None:
         """Give the bytes of the secret; None where it is none."""
-        try:
-            key = b64decode(self.secret.removeprefix(SECRET_PREFIX), validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        return key if self.secret.startswith(SECRET_PREFIX) and len(key) in SECRET_BYTES else None
+        return key_of(self.secret)
+
+
+VERDICTS: Final = ("refuse", "admit")
+
+
+@attrs.frozen
+class ConditionsConfig:
+    """Whom to ask about clauses of entry conditions that no claim of a token answers."""
+
+    url: str | None = None
+    """Where questions are posted to, of all tenants. Without it nobody is asked."""
+    secret_file: str | None = None
+    """Path of a file with ``whsec_`` and 24 to 64 bytes in base64: questions are signed with it."""
+    deadline_ms: int = attrs.field(default=2_000, validator=positive)
+    """For an answer, the waiting for one's turn included."""
+    verdict: str = "refuse"
+    """What becomes of who is not answered for in time: ``refuse`` or ``admit``."""
+    calls_max: int = attrs.field(default=32, validator=positive)
+    """Questions under way at once."""
+    cache_ms: int = attrs.field(default=5_000, validator=positive)
+    """How long an answer is believed without asking again."""
+    cache_max: int = attrs.field(default=20_000, validator=positive)
+    """Answers that are kept, each about one user, group and clause."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.url is not None and not _is_url(self.url):
+            raise ConfigError(f"url: expected https://HOST/PATH, got {self.url!r}")
+        if self.url is not None and self.secret_file is None:
+            raise ConfigError("secret_file: expected the file with what questions are signed with")
+        if self.verdict not in VERDICTS:
+            raise ConfigError(f"verdict: expected one of {', '.join(VERDICTS)}")
+
+
+def key_of(secret: str) -> bytes | None:
+    """Give the bytes of a secret for signing; None where it is none."""
+    try:
+        key = b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if secret.startswith(SECRET_PREFIX) and len(key) in SECRET_BYTES else None
 
 
 def _is_url(url: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 import trio
 
-from groupd.config import Config
+from groupd.config import Config, key_of
 from groupd.domain.links import LinkKeys
 from groupd.errors import ConfigError
 from groupd.web.keys import SECRET_BYTES, KeyRing, ServiceKey, as_file, keys_of, make_key
@@ -62,6 +62,17 @@ def _read(path: Path) -> str | None:
 def has_secret(data: Path) -> bool:
     """Say whether a data directory has a secret for tokens; raises ConfigError as reading it."""
     return _read(data / SECRET_FILE) is not None
+
+
+def signing_key(path: Path) -> bytes:
+    """Read the secret that questions to the host are signed with; raises ConfigError."""
+    text = _read(path)
+    if text is None:
+        raise ConfigError(f"{path}: there is no such file; it holds whsec_ and a secret in base64")
+    key = key_of(text.strip())
+    if key is None:
+        raise ConfigError(f"{path}: expected whsec_ and 24 to 64 bytes in base64")
+    return key
 
 
 def auth_secret(config: Config, *, make: bool) -> str:

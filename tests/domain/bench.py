@@ -18,6 +18,7 @@ from groupd.config import PLANS, Limits, Plan
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import Hear, heard_by
 from groupd.domain.account.state import Account
+from groupd.domain.answers import NO_ANSWERS, Answers
 from groupd.domain.base import (
     GROUP,
     SERVER,
@@ -42,10 +43,11 @@ from groupd.domain.catalog import AGGREGATES, EVENTS
 from groupd.domain.group.membership import Joined
 from groupd.domain.group.state import Group
 from groupd.domain.links import LinkKeys
-from groupd.domain.projection import Chat, GroupCard, Holdings, Membership
+from groupd.domain.projection import Chat, GroupCard, Holdings, Membership, Tie
 from groupd.domain.stream import Stream
 from groupd.domain.word_list import WordList
 from groupd.errors import Rejected
+from groupd.storage.memory_index import MemoryIndex
 from groupd.wire import codec
 from tests.strategies import NOW_MS, uuid7
 
@@ -167,6 +169,8 @@ class World:
     categories: tuple[str, ...] = ()
     owner_leaves: str = "refused"
     words: WordList | None = None
+    answers: Answers = NO_ANSWERS
+    """What the host says of whoever asks."""
     now_ms: int = NOW_MS
     books: dict[StreamKey, Book] = attrs.field(factory=dict)
     ids_made: int = 0
@@ -281,6 +285,7 @@ class World:
             fetched=self.fetch(book, needs),
             request_id=request_id,
             holdings=self.holdings(request.counted(caller).key),
+            answers=self.answers,
         )
 
     def fetch(self, book: Book, needs: Needs) -> Fetched:
@@ -304,7 +309,15 @@ class World:
                 )
                 for pair in needs.blocks
             },
+            ties={tie: self.tie(book, *tie) for tie in needs.ties},
         )
+
+    def tie(self, book: Book, kind: str, name: str) -> Tie | None:
+        """Give what ties a group to something of the host's, from all of its records."""
+        index = MemoryIndex()
+        for record in book.records:
+            index.apply(book.stream, book.event(record.seq).project(record))
+        return index.groups[book.stream].ties.get((name, kind)) if book.records else None
 
     def messages(self, book: Book, users: Collection[str] = ()) -> Fetched:
         """Give what there is to know of all messages of a group, and of the users' reactions."""

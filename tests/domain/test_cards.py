@@ -20,7 +20,8 @@ from tests.strategies import tuples_in
 URL = "https://example.com/"
 WHOLE: dict[str, dict[str, Any]] = {
     "video": {"title": "做面", "url": URL, "cover": URL, "duration_ms": 61_000},
-    "live": {"title": "今晚", "url": URL, "cover": URL, "host": "王芳", "starts_at_ms": 1},
+    "live": {"title": "今晚", "url": URL, "cover": URL, "host": "王芳", "starts_at_ms": 1,
+             "live": "l-7", "state": "on", "ended_ms": 2},
     "goods": {
         "title": "茶", "price": 9_900, "currency": "CNY", "url": URL, "picture": URL,
         "original_price": 12_900,

@@ -247,8 +247,11 @@ def test_the_rules_of_founding_are_shown_with_their_values(world: World) -> None
     shown = world.ask(Identity("ann", plan="kuaishou"), Explain("create"))
     rules = {rule["rule"]: rule for rule in shown["rules"]}
     verdicts = {
-        **{"ref_free": "holds", "founders_min": "refuses", "groups_owned_max": "refuses"},
-        **{"groups_joined_max": "holds", "words": "holds"},
+        "ref_free": "holds",
+        "founders_min": "refuses",
+        "groups_owned_max": "refuses",
+        "groups_joined_max": "holds",
+        "words": "holds",
     }
     assert not shown["allowed"]
     assert {name: rule["verdict"] for name, rule in rules.items()} == verdicts

@@ -38,10 +38,12 @@ from groupd.domain.account.revocation import Revoked
 from groupd.domain.account.state import Disowned, Owned
 from groupd.domain.base import GROUP, Event, StreamKey
 from groupd.domain.group.admission import Declined, RequestExpired, Withdrawn
+from groupd.domain.group.bindings import Bound, Unbound
 from groupd.domain.group.board import Acknowledged, Announced, Pinned, Unpinned
 from groupd.domain.group.edits import Edited
 from groupd.domain.group.invitations import Invited, InviteDeclined, InviteExpired
 from groupd.domain.group.links import LinkMade, LinkRevoked
+from groupd.domain.group.lives import LiveEnded, LiveStarted
 from groupd.domain.group.membership import Joined, Left, Requested
 from groupd.domain.group.messages import Posted
 from groupd.domain.group.moderation import (
@@ -54,6 +56,7 @@ from groupd.domain.group.moderation import (
     Unmuted,
 )
 from groupd.domain.group.nicknames import Nicknamed
+from groupd.domain.group.orders import Ordered
 from groupd.domain.group.reactions import Reacted, Unreacted
 from groupd.domain.group.recalls import Recalled
 from groupd.domain.group.roles import (
@@ -219,6 +222,12 @@ EXAMPLES: Final[Mapping[str, Event]] = {
     "account transfer_declined": HasDeclinedOffer(group=OTHER_ID, at=97, by="user-1"),
     "account transfer_expired": OfferHasExpired(group=OTHER_ID, at=97, by="user-2"),
     "account transferred": HasTransferred(group=OTHER_ID, at=98, by="user-1", owned=True),
+    "bound": Bound(binding="shop:42 茶"),
+    "unbound": Unbound(binding="shop:42 茶"),
+    "ordered": Ordered(member="user-5", order="o-1001", status="joined"),
+    "ordered and invited": Ordered(member="user-5", order="o-1001"),
+    "live_started": LiveStarted(live="l-7", message=300),
+    "live_ended": LiveEnded(live="l-7", message=300),
 }
 """Name -> example. Names are free, and never used again for another example."""
 

@@ -12,6 +12,10 @@ from typing import Any, Final
 import trio
 
 from groupd.config import CONTENT
+from groupd.domain.base import SERVER, Identity
+from groupd.domain.group.bindings import Bind, Unbind
+from groupd.domain.group.lives import StartLive, StopLive, live_card
+from groupd.domain.group.orders import InviteCustomer
 from tests.proto.rig import Client, Rig
 
 DAY_MS: Final = 86_400_000
@@ -56,6 +60,7 @@ async def everything(rig: Rig) -> Witness:
     await _order(rig, people)
     await _handing_over(rig, people)
     await _own(rig, people)
+    await _business(rig, people)
     for client in (*people.values(), phone):
         await client.hear_all()
         await client.ask("account_history", limit=500)
@@ -236,6 +241,32 @@ async def _own(rig: Rig, people: Mapping[str, Client]) -> None:
     await carl.ask("search", query="西湖", category="跑步", near={**place, "radius_m": 500})
     await carl.ask("search", query="晨跑")
     await carl.ask("nearby", **place, radius_m=500)
+
+
+async def _business(rig: Rig, people: Mapping[str, Client]) -> None:
+    """What the host does, which no client can ask for: bindings, an order, a live."""
+    _ann, bob, carl, _dora, _eve = people.values()
+    shop = (await carl.ask("create", name="茶店", conditions={"claim": "vip", "is": True}))["group"]
+    hub, system = rig.server.services.hub, Identity(SERVER)
+    said = {"title": "新茶", "url": "https://shop.example/7"}
+    card = live_card("l-7", said, "card", started_ms=1)
+    message = 0
+    for command in (
+        Bind("shop:42"),
+        InviteCustomer("王芳", "o-1"),
+        StartLive("l-7", card),
+        Unbind("shop:42"),
+    ):
+        message = (await hub.ask(system, command, group=shop))["seq"]
+    message -= 2
+    await hub.ask(system, StopLive("l-7", message, card), group=shop)
+    await carl.ask("messages", group=shop, seqs=[message])
+    explained = await bob.ask("explain", group=shop, method="accept_invite")
+    assert explained["rules"][-5]["answered_by"] == "claims"
+    refused = await bob.call("accept_invite", {"group": shop})
+    assert refused.error is not None
+    assert refused.error["reason"] == "condition"
+    await carl.hear_all()
 
 
 async def _operator(rig: Rig) -> Client:

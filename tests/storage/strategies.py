@@ -16,6 +16,8 @@ from groupd.domain.projection import (
     DropChat,
     DropMember,
     DropRequest,
+    DropTie,
+    DropTies,
     Edit,
     Mention,
     PutBlock,
@@ -25,6 +27,7 @@ from groupd.domain.projection import (
     PutProfile,
     PutRequest,
     PutRevocation,
+    PutTie,
     React,
     Recall,
     Reply,
@@ -150,7 +153,21 @@ cards = st.builds(
         },
     ),
 )
-changes: st.SearchStrategy[Change] = st.one_of(people_changes, message_changes, cards)
+tie_kinds = st.sampled_from(("binding", "live"))
+tie_names = st.sampled_from(("shop", "ann", "群"))
+tie_changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(
+        PutTie,
+        tie_kinds,
+        tie_names,
+        st.integers(1, 3),
+        state=st.sampled_from(("", "on")),
+        note=st.sampled_from(("", "o-1")),
+    ),
+    st.builds(DropTie, tie_kinds, tie_names),
+    st.builds(DropTies, st.lists(tie_kinds, unique=True).map(tuple)),
+)
+changes: st.SearchStrategy[Change] = st.one_of(people_changes, message_changes, cards, tie_changes)
 
 account_changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(

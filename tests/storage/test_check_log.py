@@ -13,6 +13,7 @@ import pytest
 
 from groupd.domain.base import Card, Record, StreamKey
 from groupd.domain.projection import (
+    DropTies,
     Found,
     GroupCard,
     Holdings,
@@ -29,6 +30,7 @@ from groupd.storage.memory_registers import MemoryAudit
 from groupd.storage.port import Append, AppendAll, Head, Outcome, Slice, Store, Write
 from groupd.storage.sqlite import SqliteStore
 from groupd.testing import check_log
+from groupd.testing.log_samples import TENANT
 
 
 def test_the_memory_store_keeps_every_promise() -> None:
@@ -310,6 +312,20 @@ class PutCardForgetsTheRest(MemoryStore):
         super()._append(append)
 
 
+class BindingsOutliveTheirEnd(MemoryStore):
+    def _append(self, append: Any) -> None:
+        kept = [change for change in append.changes if not isinstance(change, DropTies)]
+        super()._append(attrs.evolve(append, changes=kept))
+
+
+class TiesLeaveTheTenant(MemoryStore):
+    def _append(self, append: Any) -> None:
+        super()._append(append)
+        for tenant, kind, name in list(self._index.tied):
+            everywhere = self._index.tied.setdefault((TENANT, kind, name), set())
+            everywhere |= self._index.tied[tenant, kind, name]
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -332,6 +348,8 @@ class PutCardForgetsTheRest(MemoryStore):
         EntriesOutliveTheirAppend,
         EntriesAreOfEverybody,
         NumbersComeAgain,
+        BindingsOutliveTheirEnd,
+        TiesLeaveTheTenant,
         OldRowsShineThrough,
         MembersAreMiscounted,
         RecalledMessagesAreUnread,

@@ -13,7 +13,16 @@ from groupd.cli import operate
 from groupd.cli.backup import back_up
 from groupd.config import Config
 from groupd.domain.base import Record, StreamKey
-from groupd.domain.projection import Change, PutCard, PutProfile, PutRevocation, React, Spoke
+from groupd.domain.projection import (
+    Change,
+    PutCard,
+    PutProfile,
+    PutRevocation,
+    PutTie,
+    React,
+    Spoke,
+    Tie,
+)
 from groupd.errors import LogUnavailable
 from groupd.storage.port import FORMAT, AdvanceCursor, PutPosition, PutSnapshot
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
@@ -266,11 +275,33 @@ def test_a_new_file_is_not_stale(tmp_path: Path) -> None:
         store.close()
 
 
+def test_a_file_of_format_3_keeps_its_index_and_can_hold_ties(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, new_id=lambda: "one")
+    do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"}), PutTie("binding", "shop", 1)]))
+    store.close()
+    with apsw.Connection(str(tmp_path / FILE_NAME)) as file:
+        made = file.execute("select sql from sqlite_schema where tbl_name = 'ties'").fetchall()
+        file.execute("drop table ties")
+        file.execute("update meta set format = 3")
+    file.close()
+    store = SqliteStore.open(tmp_path, new_id=lambda: "two")
+    assert (store.id, store.index_is_stale) == ("one", False)
+    assert store.ties.groups(TENANT, "binding", "shop", "", 9) == []
+    do(store, append(HALL, 1, after=1, changes=[PutTie("binding", "shop", 2)]))
+    assert store.ties.groups(TENANT, "binding", "shop", "", 9) == [("hall", Tie(2))]
+    store.close()
+    assert format_of(tmp_path) == FORMAT
+    with apsw.Connection(str(tmp_path / FILE_NAME)) as file:
+        again = file.execute("select sql from sqlite_schema where tbl_name = 'ties'").fetchall()
+    file.close()
+    assert again == made, "the table and the index that a new store has"
+
+
 def test_a_file_of_format_2_keeps_its_index_and_can_hold_revocations(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path, new_id=lambda: "one")
     do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"})]))
     store.close()
-    make_older(tmp_path, 2, "revocations", "audit")
+    make_older(tmp_path, 2, "revocations", "audit", "ties")
     store = SqliteStore.open(tmp_path, new_id=lambda: "two")
     assert (store.id, store.index_is_stale) == ("one", False)
     assert store.group(TENANT, "hall") is not None
@@ -293,7 +324,7 @@ def test_a_file_of_format_3_keeps_its_index_and_can_hold_an_audit(tmp_path: Path
     store = SqliteStore.open(tmp_path, new_id=lambda: "one")
     do(store, append(HALL, 1, changes=[PutCard({"name": "Hall"})]))
     store.close()
-    make_older(tmp_path, 3, "audit")
+    make_older(tmp_path, 3, "audit", "ties")
     reading = SqliteStore.open_to_read(tmp_path)
     assert (reading.audit.last_n(), reading.audit.since(0, 9)) == (0, ())
     assert reading.audit.latest(TENANT, None, None, 9) == ()

@@ -16,6 +16,7 @@ from groupd.domain.projection import (
     PutChat,
     PutProfile,
     PutRevocation,
+    PutTie,
     Spoke,
 )
 from groupd.storage.findings import Problem
@@ -260,7 +261,10 @@ def test_a_row_of_an_account_or_of_the_search_is_found_with_whose_it_is(tmp_path
             PutChat("hall", {}),
             PutRevocation(7),
         ],
-        HALL: [PutCard({"name": "Hall", "discoverable": True, "location": place})],
+        HALL: [
+            PutCard({"name": "Hall", "discoverable": True, "location": place}),
+            PutTie("binding", "shop", 1),
+        ],
     }
     for stream, changes in made.items():
         do(store, append(stream, 1, changes=changes))
@@ -270,6 +274,9 @@ def test_a_row_of_an_account_or_of_the_search_is_found_with_whose_it_is(tmp_path
         ("update blocks set other = 'x'", ANN, "block"),
         ("update chats set pinned_ms = 1", ANN, "chat"),
         ("update revocations set before_ms = 1", ANN, "revocation"),
+        ("update ties set seq = 2", HALL, "tie"),
+        ("update ties set key = 'x'", HALL, "tie"),
+        ("update ties set tenant = 'x'", HALL, "tie"),
         ("update words set terms = '000001t'", HALL, "word"),
         ("update places set lat_max = 50, lat_min = 50", HALL, "place"),
     ):

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from groupd.auth import TokenVerifier
 from groupd.config_file import Setting, Written, read_config
+from groupd.data_files import signing_key
 from groupd.server.certificates import server_context
 from groupd.server.word_files import read_words
 
@@ -35,6 +36,8 @@ def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
     if config.tls.certificate is not None:
         server_context(config.tls)
     read_words(config.words)
+    if config.host.conditions.secret_file is not None:
+        signing_key(Path(config.host.conditions.secret_file))
     said = sum(setting.origin is not None for setting in written.settings())
     defaults = sum(setting.origin is None for setting in written.settings())
     console.print(

@@ -17,9 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAl
 
 import attrs
 
+from groupd.domain.answers import NO_ANSWERS, Answers
 from groupd.domain.fields import clean_group
+from groupd.domain.needs import NOTHING as NOTHING
+from groupd.domain.needs import Card as Card
+from groupd.domain.needs import Fetched as Fetched
+from groupd.domain.needs import Needs as Needs
+from groupd.domain.needs import Person as Person
 from groupd.domain.parameters import parameters_of, slots_of
-from groupd.domain.projection import Change, GroupCard, Holdings, Membership, Profile
+from groupd.domain.projection import Change, Holdings
 from groupd.domain.rules import Rules as Rules
 from groupd.errors import Rejected
 
@@ -91,75 +97,6 @@ class Identity:
         return StreamKey(ACCOUNT, self.tenant, self.user)
 
 
-@attrs.define
-class Card:
-    """What a decision needs to know of one older message. Kept outside the state hash."""
-
-    user: str
-    time_ms: int
-    kind: str
-    recalled: int = 0
-    """Seq of the event that recalled it; 0 while it stands."""
-    edits: list[int] = attrs.field(factory=list)
-    """Seqs of the events with its newer forms, oldest first."""
-    reactions: dict[str, int] = attrs.field(factory=dict)
-    """Reaction -> how many users; never 0."""
-    replies: int = 0
-    """Messages that reply to it, but recalled ones. No decision asks: ``touch`` passes it over."""
-
-
-@attrs.frozen
-class Needs:
-    """What must be fetched before a command can be decided."""
-
-    messages: tuple[int, ...] = ()
-    groups: tuple[str, ...] = ()
-    refs: tuple[str, ...] = ()
-    reactions: tuple[tuple[int, str], ...] = ()
-    """(message, user): that user's own reactions to the message."""
-    users: tuple[str, ...] = ()
-    """Users whose profile and holdings are needed."""
-    memberships: tuple[tuple[str, str], ...] = ()
-    """(group, user): that user's place in the group."""
-    blocks: tuple[tuple[str, str], ...] = ()
-    """(user, other): who of the two has blocked the other."""
-
-
-NOTHING: Final = Needs()
-
-
-@attrs.frozen
-class Person:
-    """What is known of another user."""
-
-    profile: Profile | None
-    """None for one who was never seen."""
-    holdings: Holdings
-
-
-@attrs.define
-class Fetched:
-    """What was fetched for a batch of commands; events keep ``messages``, ``reactions`` true."""
-
-    messages: dict[int, Card] = attrs.field(factory=dict)
-    recent: dict[int, tuple[str, int, str]] = attrs.field(factory=dict)
-    """Messages that are new, and that nobody has asked for yet: user, time and kind of the card.
-    Few ever are, so that making the cards of all would be the larger part of keeping them."""
-    groups: dict[str, GroupCard | None] = attrs.field(factory=dict)
-    refs: dict[str, GroupCard | None] = attrs.field(factory=dict)
-    reactions: dict[tuple[int, str], dict[str, int]] = attrs.field(factory=dict)
-    """(message, user) -> reaction -> seq of the event."""
-    users: dict[str, Person] = attrs.field(factory=dict)
-    memberships: dict[tuple[str, str], Membership | None] = attrs.field(factory=dict)
-    blocks: dict[tuple[str, str], Sequence[str]] = attrs.field(factory=dict)
-
-    def message(self, seq: int) -> Card | None:
-        """Give the card of a message, or None where nothing is known of one."""
-        if seq in self.recent:
-            self.messages[seq] = Card(*self.recent.pop(seq))
-        return self.messages.get(seq)
-
-
 NO_HOLDINGS: Final = Holdings()
 
 
@@ -177,6 +114,8 @@ class Context:
     request_id: str = ""
     holdings: Holdings = NO_HOLDINGS
     """What the user has through whose account the request has passed: mostly the caller."""
+    answers: Answers = NO_ANSWERS
+    """What the host has said of the caller, for the entry condition."""
 
 
 class Receipt(NamedTuple):
@@ -207,6 +146,8 @@ class Rule:
     value: Callable[[Any, Context], Any] = lambda state, context: None
     bars: bool = False
     """True where ``explain`` says nothing of later rules to those whom this one refuses."""
+    answered_by: Callable[[Any, Context], str | None] = lambda state, context: None
+    """Gives who has said what the verdict is made of, where that is not the server itself."""
 
 
 class Request:

@@ -56,6 +56,9 @@ CARDS: Final[Mapping[str, Mapping[str, CardField]]] = MappingProxyType(
             "cover": CardField("url"),
             "host": CardField("title"),
             "starts_at_ms": CardField("count"),
+            "live": CardField("title"),
+            "state": CardField("title"),
+            "ended_ms": CardField("count"),
         },
         "goods": {
             "title": _needs("title"),

@@ -16,6 +16,7 @@ from groupd.domain.account.state import Account, Disowned, Owned
 from groupd.domain.base import ACCOUNT, GROUP, Event, Request
 from groupd.domain.group import (
     admission,
+    bindings,
     board,
     deadlines,
     direct,
@@ -23,10 +24,12 @@ from groupd.domain.group import (
     info,
     invitations,
     links,
+    lives,
     membership,
     messages,
     moderation,
     nicknames,
+    orders,
     reactions,
     recalls,
     roles,
@@ -200,6 +203,11 @@ EVENTS: Final[Mapping[str, Mapping[str, type[Event]]]] = MappingProxyType(
                     moderation.Unmuted,
                     moderation.AllMuted,
                     moderation.SlowModeSet,
+                    bindings.Bound,
+                    bindings.Unbound,
+                    orders.Ordered,
+                    lives.LiveStarted,
+                    lives.LiveEnded,
                 )
             }
         ),

@@ -136,6 +136,9 @@ def explained(
             shown["code"] = refusal.code
             if "reason" in refusal.details:
                 shown["reason"] = refusal.details["reason"]
+        answered_by = rule.answered_by(state, context)
+        if answered_by is not None:
+            shown["answered_by"] = answered_by
         yield shown
         if refusal is not None and rule.bars:
             return

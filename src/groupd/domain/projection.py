@@ -138,6 +138,40 @@ class Unreact:
     reaction: str
 
 
+BINDING = "binding"
+"""A kind of tie: the group is bound to an object of the host's; ``name`` is the host's own."""
+CUSTOMER = "customer"
+"""A kind of tie: a customer's first order was heard of here; ``name`` is the user."""
+LIVE = "live"
+"""A kind of tie: the card of a live is in the group; ``name`` is the host's id of the live."""
+
+
+@attrs.frozen
+class PutTie:
+    """The group is tied to something of the host's, in place of an earlier tie of that name."""
+
+    kind: str
+    name: str
+    seq: int
+    state: str = ""
+    note: str = ""
+
+
+@attrs.frozen
+class DropTie:
+    """A tie is gone; nothing where there is none."""
+
+    kind: str
+    name: str
+
+
+@attrs.frozen
+class DropTies:
+    """All of the group's ties of these kinds are gone."""
+
+    kinds: tuple[str, ...]
+
+
 # --- what an account's log changes: its user is the key of the stream
 
 
@@ -206,6 +240,9 @@ Change: TypeAlias = (
     | Recall
     | React
     | Unreact
+    | PutTie
+    | DropTie
+    | DropTies
     | PutProfile
     | PutChat
     | DropChat
@@ -238,6 +275,16 @@ class GroupCard:
     direct: bool = False
     members: int = 0
     """How many there are."""
+
+
+@attrs.frozen
+class Tie:
+    """What ties a group to something of the host's: see ``BINDING``, ``CUSTOMER``, ``LIVE``."""
+
+    seq: int
+    """Of the event, or of the message that shows it."""
+    state: str = ""
+    note: str = ""
 
 
 @attrs.frozen

@@ -119,6 +119,7 @@ class Batch:
         state, request, request_id = self.ledger.state, entry.request, entry.request_id
         context.caller = caller = entry.caller
         context.request_id, context.holdings = request_id, entry.holdings
+        context.answers = entry.answers
         if isinstance(request, LiveQuery):
             state.guard(request, context)
             return request.ask(state, context)

@@ -41,6 +41,7 @@ from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
 from groupd.domain.stream import Stream
 from groupd.domain.word_list import WordList
+from groupd.engine.asking import Asking
 from groupd.engine.audit import keep_audit
 from groupd.engine.calls import Calls
 from groupd.engine.counts import Counts
@@ -122,6 +123,7 @@ class Hub:
             quarantine=self.quarantine,
         )
         self._directory = Directory(self._shared, start_soon=nursery.start_soon)
+        self.asking = Asking(self._directory, start_soon=nursery.start_soon)
         self._followers = trio.CancelScope()
 
     def decide_by(self, rules: Rules) -> None:
@@ -161,6 +163,8 @@ class Hub:
         stream = request.address(group, caller)
         if request.through_account and stream.kind == GROUP:
             entry.onward, stream = stream, request.counted(caller)
+            if self.asking.takes(entry, stream):
+                return
         self._directory.tell(stream, entry)
 
     async def ask(
@@ -330,6 +334,7 @@ class Hub:
     async def close(self) -> None:
         """Stop what runs on its own, and let every actor leave with a snapshot."""
         self._followers.cancel()
+        await self.asking.settle(self.rules.limits.drain_deadline_ms / 1_000)
         await self._directory.retire_all()
         with suppress(LogUnavailable):
             await self._reactor.save()

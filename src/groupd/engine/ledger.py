@@ -100,6 +100,7 @@ class Ledger:
             users=_distinct(need.users for need in needs),
             memberships=_distinct(need.memberships for need in needs),
             blocks=_distinct(need.blocks for need in needs),
+            ties=_distinct(need.ties for need in needs),
         )
 
     def fetch(self, store: Store, needs: Needs) -> None:
@@ -121,6 +122,7 @@ class Ledger:
             for group, user in needs.memberships
         }
         fetched.blocks = {pair: store.blockers(tenant, *pair) for pair in needs.blocks}
+        fetched.ties = {pair: store.ties.get(stream, *pair) for pair in needs.ties}
 
     def trim(self, cards_max: int) -> None:
         """Drop the oldest of what is known of messages, over the bound, between batches."""

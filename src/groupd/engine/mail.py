@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from groupd.domain.answers import NO_ANSWERS, Answers
 from groupd.domain.base import NO_HOLDINGS, Command, Identity, LiveQuery, StreamKey
 from groupd.domain.projection import Holdings
 from groupd.errors import Rejected
@@ -59,7 +60,7 @@ class Behalf:
 
 @attrs.define(eq=False)
 class Entry:
-    """One request in a mailbox, and where its answer goes. Nobody changes it."""
+    """One request in a mailbox, and where its answer goes. There, nobody changes it."""
 
     caller: Identity
     request: Command | LiveQuery
@@ -72,17 +73,16 @@ class Entry:
     """What the user of that account has, as it has seen it."""
     behalf: Behalf | None = None
     """With whose key it is asked, for the audit."""
+    answers: Answers = NO_ANSWERS
+    """What the host has said of the caller, where it was asked."""
 
     def passed_on(self, replies: Replies, holdings: Holdings) -> Entry:
         """Give the same request as an account passes it on, with what its user has."""
         return Entry(
-            self.caller,
-            self.request,
-            self.request_id,
-            replies,
-            0,
+            *(self.caller, self.request, self.request_id, replies, 0),
             holdings=holdings,
             behalf=self.behalf,
+            answers=self.answers,
         )
 
 

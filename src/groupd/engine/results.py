@@ -179,7 +179,7 @@ class BlocksResult(TypedDict):
 
 
 class ExplainResult(TypedDict):
-    """Every rule of a method: ``{rule, source, verdict, value?, code?, reason?}``."""
+    """Every rule of a method: ``{rule, source, verdict, value?, code?, reason?, answered_by?}``."""
 
     method: str
     allowed: bool

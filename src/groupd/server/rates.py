@@ -32,6 +32,10 @@ class Bucket:
         self.level -= cost
         return 0
 
+    def owe(self, cost: float) -> None:
+        """Take units for what is done already; what is missing has to come in before the next."""
+        self.level -= cost
+
     def is_full(self, now_s: float) -> bool:
         """Say whether nothing would be forgotten with it."""
         return self.level + (now_s - self.at_s) * self.per_s >= self.burst

@@ -18,6 +18,8 @@ from groupd.domain.projection import (
     DropChat,
     DropMember,
     DropRequest,
+    DropTie,
+    DropTies,
     Edit,
     Mention,
     PutBlock,
@@ -27,11 +29,13 @@ from groupd.domain.projection import (
     PutProfile,
     PutRequest,
     PutRevocation,
+    PutTie,
     React,
     Recall,
     Reply,
     SetMember,
     Spoke,
+    Tie,
     Unreact,
 )
 from groupd.storage.index import Member
@@ -61,6 +65,10 @@ class GroupFold:
     reacted: dict[int, dict[tuple[str, str], int]] = attrs.field(factory=dict)
     """Message -> (reaction, user) -> seq, where the user has not reacted so yet and the message
     was not recalled before."""
+    dropped_ties: set[str] = attrs.field(factory=set)
+    """Kinds of which no tie is left, before ``ties`` comes."""
+    ties: dict[tuple[str, str], Tie | None] = attrs.field(factory=dict)
+    """(kind, name) -> the tie; None where it is gone."""
 
     def add(self, changes: Iterable[Change]) -> None:
         """Take in more changes, in their order."""
@@ -88,6 +96,8 @@ class GroupFold:
                     self.card = {**(self.card or {}), **change.values}
                 case React() | Unreact() | Recall():
                     self._react(change)
+                case PutTie() | DropTie() | DropTies():
+                    self._tie(change)
 
     def _set_member(self, change: SetMember) -> None:
         user = change.user
@@ -95,6 +105,18 @@ class GroupFold:
             self.set_members[user] = {**self.set_members.get(user, {}), **change.values}
         elif (row := self.members[user]) is not None:
             self.members[user] = attrs.evolve(row, **change.values)
+
+    def _tie(self, change: PutTie | DropTie | DropTies) -> None:
+        match change:
+            case PutTie():
+                tie = Tie(change.seq, change.state, change.note)
+                self.ties[change.kind, change.name] = tie
+            case DropTie():
+                self.ties[change.kind, change.name] = None
+            case DropTies():
+                self.dropped_ties.update(change.kinds)
+                kept = self.ties.items()
+                self.ties = {key: tie for key, tie in kept if key[0] not in change.kinds}
 
     def _react(self, change: React | Unreact | Recall) -> None:
         message = change.message

@@ -13,8 +13,9 @@ from groupd.storage.port import Append
 
 KINDS_BY_SEQ: Final = ("mention", "reply", "edit", "recall", "reaction", "tally")
 """Rows of groups that grow with the history. The first value of each is a seq."""
-KINDS_BY_USER: Final = ("member", "request", "spoke")
-"""Rows of groups that grow with the members. The first value of each is a user."""
+KINDS_BY_USER: Final = ("member", "request", "spoke", "tie")
+"""Rows of groups that grow with the members or with the customers. The first value of each is a
+user, or what else a tie is to."""
 KINDS_OF_GROUPS: Final = ("card", "word", "place", *KINDS_BY_USER, *KINDS_BY_SEQ)
 KINDS_OF_ACCOUNTS: Final = ("profile", "chat", "block", "revocation")
 

@@ -26,12 +26,13 @@ from groupd.domain.projection import (
     Statistics,
 )
 from groupd.errors import LogConflict, LogUnavailable
-from groupd.storage.index import StoredCard, taken_ref
+from groupd.storage.index import taken_ref
 from groupd.storage.memory_checks import MemoryChecks
 from groupd.storage.memory_index import MemoryIndex
 from groupd.storage.memory_reads import MemoryReads
 from groupd.storage.memory_registers import MemoryAudit, MemoryRegisters
 from groupd.storage.memory_stream import MemoryStream
+from groupd.storage.memory_ties import MemoryTies
 from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     AdvanceCursor,
@@ -120,7 +121,7 @@ class MemoryStore:
             if append.changes:
                 wants_changes = True
         if wants_changes:
-            ref = taken_ref(appends, self._card_of, self._holder_of)
+            ref = taken_ref(appends, self._index.card_of, self._holder_of)
             if ref is not None:
                 return LogConflict(f"another group has the ref {ref!r}")
         for append in appends:
@@ -411,6 +412,15 @@ class MemoryStore:
             tenant, query=query, category=category, near=near, after=after, limit=limit
         )
 
+    def _holder_of(self, tenant: str, ref: str) -> str | None:
+        return self._index.holder_of(tenant, ref)
+
+    @property
+    def ties(self) -> MemoryTies:
+        """Give what ties groups to things of the host's."""
+        self._check_open()
+        return MemoryTies(self._index)
+
     def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
         """Give the read cursors of a group."""
         self._check_open()
@@ -440,11 +450,3 @@ class MemoryStore:
         index.find_holders()
         self._index = index
         return self._record_count
-
-    def _card_of(self, stream: StreamKey) -> StoredCard | None:
-        group = self._index.groups.get(stream)
-        return group.card if group is not None else None
-
-    def _holder_of(self, tenant: str, ref: str) -> str | None:
-        stream = self._index.holders.get((tenant, ref))
-        return stream.key if stream is not None else None

@@ -17,6 +17,8 @@ from groupd.domain.projection import (
     DropChat,
     DropMember,
     DropRequest,
+    DropTie,
+    DropTies,
     Edit,
     Mention,
     Profile,
@@ -27,11 +29,13 @@ from groupd.domain.projection import (
     PutProfile,
     PutRequest,
     PutRevocation,
+    PutTie,
     React,
     Recall,
     Reply,
     SetMember,
     Spoke,
+    Tie,
     Unreact,
 )
 from groupd.storage.findings import Bound
@@ -60,6 +64,8 @@ class GroupIndex:
     """Message -> seq of the event."""
     reactions: dict[int, dict[str, dict[str, int]]] = attrs.field(factory=dict)
     """Message -> reaction -> user -> seq of the event; nothing of it is empty."""
+    ties: dict[tuple[str, str], Tie] = attrs.field(factory=dict)
+    """(name, kind) -> the tie."""
 
     def mention(self, user: str, seq: int) -> None:
         """Take down a mention; the second one of a message changes nothing."""
@@ -129,6 +135,12 @@ class GroupIndex:
 
     def rows_by_user(self, kind: str, after: str | None, upto: str | None) -> list[Row]:
         """Give the rows of a kind of ``KINDS_BY_USER`` with after < user <= upto."""
+        if kind == "tie":
+            return [
+                row
+                for row in _ties(self)
+                if (after is None or row[0] > after) and (upto is None or row[0] <= upto)
+            ]
         kinds: dict[str, Iterable[str]] = {"member": self.members, "request": self.requests}
         within = [
             user
@@ -191,6 +203,8 @@ class MemoryIndex:
     """(tenant, owner) -> their groups, with those that are dissolved."""
     holders: dict[tuple[str, str], StreamKey] = attrs.field(factory=dict)
     """(tenant, ref) -> the live group that has it."""
+    tied: dict[tuple[str, str, str], set[StreamKey]] = attrs.field(factory=dict)
+    """(tenant, kind, name) -> the groups that have such a tie."""
 
     def apply(self, stream: StreamKey, changes: Iterable[Change]) -> None:
         """Make the changes, in order."""
@@ -228,6 +242,8 @@ class MemoryIndex:
                 group.react(change)
             case Unreact():
                 group.unreact(change)
+            case PutTie() | DropTie() | DropTies():
+                self._tie(stream, group, change)
 
     def _apply_to_people(
         self,
@@ -254,6 +270,25 @@ class MemoryIndex:
                 group.requests.discard(user)
                 self.requests_of.get(who, set()).discard(stream)
 
+    def _tie(
+        self, stream: StreamKey, group: GroupIndex, change: PutTie | DropTie | DropTies
+    ) -> None:
+        match change:
+            case PutTie():
+                tie = Tie(change.seq, change.state, change.note)
+                group.ties[change.name, change.kind] = tie
+                to_it = (stream.tenant, change.kind, change.name)
+                self.tied.setdefault(to_it, set()).add(stream)
+            case DropTie():
+                self._untie(stream, group, change.kind, change.name)
+            case DropTies():
+                for name, kind in [key for key in group.ties if key[1] in change.kinds]:
+                    self._untie(stream, group, kind, name)
+
+    def _untie(self, stream: StreamKey, group: GroupIndex, kind: str, name: str) -> None:
+        if group.ties.pop((name, kind), None) is not None:
+            self.tied[stream.tenant, kind, name].discard(stream)
+
     def _put_card(self, stream: StreamKey, group: GroupIndex, change: PutCard) -> None:
         before = group.card or EMPTY_CARD
         group.card = after = attrs.evolve(before, **change.values)
@@ -264,6 +299,16 @@ class MemoryIndex:
             self.holders.setdefault((stream.tenant, after.claim), stream)
         self.owned_by.get((stream.tenant, before.owner), set()).discard(stream)
         self.owned_by.setdefault((stream.tenant, after.owner), set()).add(stream)
+
+    def card_of(self, stream: StreamKey) -> StoredCard | None:
+        """Give a group's card as it is stored."""
+        group = self.groups.get(stream)
+        return group.card if group is not None else None
+
+    def holder_of(self, tenant: str, ref: str) -> str | None:
+        """Give the live group that has this ``ref``."""
+        stream = self.holders.get((tenant, ref))
+        return stream.key if stream is not None else None
 
     def find_holders(self) -> None:
         """Find all holders of refs anew, after groups were read in an order that never was."""
@@ -352,6 +397,11 @@ def _reactions(group: GroupIndex) -> Iterator[Row]:
                 yield (message, reaction, user, seq)
 
 
+def _ties(group: GroupIndex) -> Iterator[Row]:
+    for (name, kind), tie in sorted(group.ties.items()):
+        yield (name, kind, tie.seq, tie.state, tie.note)
+
+
 def _profiles(account: AccountIndex) -> Iterator[Row]:
     if account.profile is not None:
         yield attrs.astuple(account.profile)
@@ -372,6 +422,7 @@ _ROWS_OF_GROUPS: Final[Sequence[tuple[str, Callable[[GroupIndex], Iterable[Row]]
     ("edit", lambda group: _about(group.edits)),
     ("recall", lambda group: sorted(group.recalls.items())),
     ("reaction", _reactions),
+    ("tie", _ties),
 )
 _ROWS_OF_ACCOUNTS: Final[Sequence[tuple[str, Callable[[AccountIndex], Iterable[Row]]]]] = (
     ("profile", _profiles),

@@ -35,13 +35,14 @@ from groupd.errors import LogError
 from groupd.storage.audit_port import AuditEntry, Audits, DropAudit, PutAudit
 from groupd.storage.copy_port import Copy
 from groupd.storage.findings import Checks
+from groupd.storage.ties import Ties
 
 FORMAT = 4
 """The number of the stored format. A store of a higher one is refused; one of format 1 is opened
 with new, empty index tables, and ``index_is_stale`` until they have been rebuilt.
 
 1: memberships, cards, mentions. 2: profiles, preferences, blocks, requests, reactions, replies,
-edits, recalls, search by name and by place. 3: revocations. 4: the audit."""
+edits, recalls, search by name and by place. 3: revocations. 4: the audit, ties."""
 
 
 @attrs.frozen
@@ -426,6 +427,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def ties(self) -> Ties:
+        """Give what reads what of the host's groups are tied to."""
+        ...
+
     def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
         """Give the read cursors of a group, for export and for tests."""
         ...
@@ -435,7 +441,7 @@ class Store(Protocol):
 
         Each row begins with the name of its kind and the tenant; all rows of a kind come sorted,
         the kinds in a fixed order: ``card``, ``member``, ``request``, ``mention``, ``spoke``,
-        ``reply``, ``edit``, ``recall``, ``reaction``, ``profile``, ``chat``, ``block``,
+        ``reply``, ``edit``, ``recall``, ``reaction``, ``tie``, ``profile``, ``chat``, ``block``,
         ``revocation``, ``word`` (what search by name finds), ``place``.
         """
         ...

@@ -48,6 +48,7 @@ from groupd.storage.sqlite_mend import SqliteMender
 from groupd.storage.sqlite_messages import SqliteMessages
 from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
 from groupd.storage.sqlite_search import SqliteSearch
+from groupd.storage.sqlite_ties import SqliteTies
 from groupd.storage.sqlite_writer import SqliteWriter
 
 FILE_NAME: Final = "groupd.sqlite3"
@@ -105,6 +106,7 @@ class SqliteStore:
         self._messages = SqliteMessages(file)
         self._search = SqliteSearch(file)
         self.checks = SqliteChecks(file)
+        self.ties = SqliteTies(file)
         self.mender = SqliteMender(file, self._records, self._writer)
 
     @classmethod

@@ -37,6 +37,9 @@ _OF_GROUPS: Final = {
         where stream = ?1 and tenant = ?2 and user > ?4 and user <= ?5""",
     "spoke": """
         select user, seq from spoke where stream = ?1 and user > ?4 and user <= ?5""",
+    "tie": """
+        select name, kind, seq, state, note from ties
+        where stream = ?1 and tenant = ?2 and key = ?3 and name > ?4 and name <= ?5""",
     "word": """
         select w.terms, t.id from words w left join tenants t on t.tenant = ?2
         where w.rowid = ?1""",
@@ -83,7 +86,8 @@ _BY_STREAM: Final[Sequence[tuple[str, str]]] = (
     *(("records", "stream"), ("snapshots", "stream"), ("cursors", "stream"), ("cards", "stream")),
     *(("members", "stream"), ("requests", "stream"), ("spoke", "stream"), ("mentions", "stream")),
     *(("replies", "stream"), ("edits", "stream"), ("recalls", "stream"), ("reactions", "stream")),
-    *(("tallies", "stream"), ("words_docsize", "id"), ("places_rowid", "rowid")),
+    *(("tallies", "stream"), ("ties", "stream")),
+    *(("words_docsize", "id"), ("places_rowid", "rowid")),
 )
 """The last two are what a full-text index and an R*Tree keep of their rows in plain tables."""
 _BY_ACCOUNT: Final = ("profiles", "chats", "blocks", "revocations")

@@ -85,6 +85,12 @@ _TALLY: Final = """
 _DROP_EMPTY_TALLY: Final = """
     delete from tallies where stream = ? and message = ? and reaction = ? and count = 0"""
 
+_PUT_TIE: Final = """
+    insert or replace into ties (stream, name, kind, tenant, key, seq, state, note)
+    values (?, ?, ?, ?, ?, ?, ?, ?)"""
+_DROP_TIE: Final = "delete from ties where stream = ? and name = ? and kind = ?"
+_DROP_TIES: Final = "delete from ties where stream = ? and kind = ?"
+
 _PUT_PROFILE: Final = """
     insert or replace into profiles (tenant, user, name, picture, plan, gender, birth_year)
     values (?, ?, ?, ?, ?, ?, ?)"""
@@ -127,6 +133,7 @@ _DUMPS: Final = (
     _dump("edit", "edits", "message, t.seq", "message, t.seq"),
     _dump("recall", "recalls", "message, t.seq", "message"),
     _dump("reaction", "reactions", "message, reaction, user, t.seq", "message, reaction, user"),
+    _dump("tie", "ties", "t.name, t.kind, t.seq, t.state, t.note", "t.name, t.kind"),
     """
     select 'profile', tenant, user, name, picture, plan, gender, birth_year
     from profiles order by tenant, user""",
@@ -198,6 +205,8 @@ class SqliteIndex:
         ):
             if rows:
                 execute_many(sql, [(stream_id, *row) for row in rows])
+        if fold.dropped_ties or fold.ties:
+            self._write_ties(stream_id, stream, fold)
         if fold.unreacted or fold.reacted:
             self._write_reactions(stream_id, fold)
         if fold.recalls:
@@ -205,6 +214,16 @@ class SqliteIndex:
             execute_many(_RECALL, [(stream_id, *recall) for recall in fold.recalls.items()])
             execute_many(_DROP_REACTIONS, messages)
             execute_many(_DROP_TALLIES, messages)
+
+    def _write_ties(self, stream_id: int, stream: StreamKey, fold: GroupFold) -> None:
+        for kind in fold.dropped_ties:
+            self._file.execute(_DROP_TIES, (stream_id, kind))
+        for (kind, name), tie in fold.ties.items():
+            if tie is None:
+                self._file.execute(_DROP_TIE, (stream_id, name, kind))
+            else:
+                row = (name, kind, stream.tenant, stream.key, tie.seq, tie.state, tie.note)
+                self._file.execute(_PUT_TIE, (stream_id, *row))
 
     def _write_members(self, stream_id: int, stream: StreamKey, fold: GroupFold) -> int:
         """Write the members' rows; give by how many they have grown."""

@@ -73,7 +73,8 @@ def create(file: SqliteFile, index: SqliteIndex, id: str) -> None:
 def migrate(file: SqliteFile, index: SqliteIndex, number: int) -> None:
     """Take a file of format ``number`` to this version's. Of an old one the index is stale then."""
     for before in range(number, FORMAT):
-        file.execute(MIGRATIONS[before])
+        for sql in MIGRATIONS[before]:
+            file.execute(sql)
     if number < NEW_INDEX_BEFORE:
         index.clear()
         file.execute("update meta set index_is_stale = 1")

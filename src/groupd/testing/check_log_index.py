@@ -19,6 +19,7 @@ from groupd.domain.projection import (
     PutProfile,
     PutRequest,
     PutRevocation,
+    PutTie,
     React,
     Recall,
     Reply,
@@ -32,6 +33,7 @@ from groupd.storage.port import (
 from groupd.testing.check_log_messages import MESSAGE_CHECKS
 from groupd.testing.check_log_people import PEOPLE_CHECKS
 from groupd.testing.check_log_search import SEARCH_CHECKS
+from groupd.testing.check_log_ties import TIE_CHECKS
 from groupd.testing.log_samples import (
     ANN,
     HALL,
@@ -46,7 +48,7 @@ from groupd.testing.log_samples import (
 
 ROW_KINDS: Final = (
     *("card", "member", "request", "mention", "spoke", "reply", "edit", "recall", "reaction"),
-    *("profile", "chat", "block", "revocation", "word", "place"),
+    *("tie", "profile", "chat", "block", "revocation", "word", "place"),
 )
 
 
@@ -173,7 +175,7 @@ def _check_rebuilding(store: Store) -> None:
             PutRequest("cy"),
         ],
         (HALL, 6): [Reply(2, 6), React(2, "ann", "+", 6), React(4, "bo", "+", 6)],
-        (HALL, 7): [Edit(2, 7), Recall(4, 7)],
+        (HALL, 7): [Edit(2, 7), Recall(4, 7), PutTie("binding", "shop", 7, "", "note")],
         (ANN, 1): [PutProfile("Ann", "face", "ordinary", "female", 1990)],
         (ANN, 2): [PutChat("hall", {"shown": True}), PutBlock("bo"), PutRevocation(7)],
     }
@@ -235,5 +237,6 @@ INDEX_CHECKS: Final[Sequence[Callable[[Store], None]]] = (
     *PEOPLE_CHECKS,
     *MESSAGE_CHECKS,
     *SEARCH_CHECKS,
+    *TIE_CHECKS,
     _check_rebuilding,
 )

@@ -211,6 +211,7 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "value": "any?",
             "code": "error_code?",
             "reason": "reason?",
+            "answered_by": "answered_by?",
         },
     ),
     "stats": (

@@ -76,7 +76,8 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("joined", "pending"),
     ),
     "invite_status": (
-        "What became of an invitation: the user is a member, or is invited; `pending` is reserved.",
+        "What became of an invitation: the user is a member, or is invited. In `ordered` alone "
+        "`pending`: they had asked to join, and an admin decides.",
         ("joined", "pending", "invited"),
     ),
     "link_status": (
@@ -88,6 +89,11 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("plan", "group", "role", "account", "contract", "tenant", "server"),
     ),
     "verdict": ("What a rule says to a call.", ("holds", "refuses")),
+    "answered_by": (
+        "Who has answered an entry condition: the token's claims alone; the host, just now or a "
+        "moment ago; or nobody in time, and the configuration says what holds then.",
+        ("claims", "host", "cache", "verdict"),
+    ),
 }
 """Enumerations. New words may come; clients must bear them."""
 
@@ -135,6 +141,7 @@ MORE_DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
         "required": "string or integer",
         "got": "integer",
         "clause": "string",
+        "answered_by": "answered_by",
         "until_ms": "time_ms",
         "limit_ms": "integer",
         "field": "string",

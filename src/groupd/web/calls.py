@@ -112,8 +112,11 @@ class HostApi:
             if "write" in own.scopes:
                 self._note(key, SYSTEM, method, params.get("group"), None)
             if isinstance(own.serve, Ending):
-                return await own.serve.serve(hub, key.tenant, params, self._cut)
-            return await own.serve(hub, key.tenant, params)
+                answer = await own.serve.serve(hub, key.tenant, params, self._cut)
+            else:
+                answer = await own.serve(hub, key.tenant, params)
+            self._owe(key, own.owed(answer))
+            return answer
         if method == Hello.method:
             raise Rejected("unknown_method", "there is no such method: a key says who asks")
         call = understand(rpc.Request(0, method, params), operator=False)
@@ -149,15 +152,23 @@ class HostApi:
             seq=seq,
         )
 
-    def _charge(self, key: ServiceKey, cost: int) -> None:
-        if not self._has_rate_limits:
-            return
-        now_s = trio.current_time()
+    def _bucket(self, key: ServiceKey) -> Bucket:
         bucket = self._buckets.get(key.name)
         if bucket is None:
             per_s, burst = self._config.rate_per_s, self._config.rate_burst
-            bucket = self._buckets[key.name] = Bucket.full(per_s=per_s, burst=burst, now_s=now_s)
-        retry_after_ms = bucket.take(cost, now_s)
+            bucket = Bucket.full(per_s=per_s, burst=burst, now_s=trio.current_time())
+            self._buckets[key.name] = bucket
+        return bucket
+
+    def _owe(self, key: ServiceKey, cost: int) -> None:
+        """Charge for what nobody knew the size of before it was done."""
+        if cost and self._has_rate_limits:
+            self._bucket(key).owe(cost)
+
+    def _charge(self, key: ServiceKey, cost: int) -> None:
+        if not self._has_rate_limits:
+            return
+        retry_after_ms = self._bucket(key).take(cost, trio.current_time())
         if retry_after_ms:
             raise Rejected("rate_limited", "too many requests", retry_after_ms=retry_after_ms)
 

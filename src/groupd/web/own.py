@@ -16,9 +16,10 @@ from groupd.domain.feeding import BEGINNINGS, FEED_WAIT_MS
 from groupd.domain.watching import AUDIT_PAGE_MAX, KEY_NAME_MAX
 from groupd.engine.hub import Hub
 from groupd.server.operator import Cut
-from groupd.web import feed, sessions
+from groupd.web import business, feed, sessions
 from groupd.web.audit import audit
 from groupd.web.members import MEMBERS_MAX, add_members
+from groupd.web.rounds import GROUPS_PAGE_MAX
 
 Serve: TypeAlias = Callable[[Hub, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 ServeSessions: TypeAlias = Callable[
@@ -30,6 +31,29 @@ USER: Final[Schema] = {"$ref": "#/components/schemas/As"}
 _STRING: Final[Schema] = {"type": "string"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _USER_ID: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": CONTENT.user_max_bytes}
+_GROUP: Final[Schema] = {"type": "string", "maxLength": 128}
+_NAMED: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": CONTENT.ref_max}
+_GROUPS: Final[Schema] = {"type": "array", "items": _GROUP}
+_PAGING: Final[Mapping[str, Schema]] = {
+    "after": _GROUP,
+    "limit": {"type": "integer", "minimum": 1, "maximum": GROUPS_PAGE_MAX},
+}
+_OUTCOMES: Final[Mapping[str, Schema]] = {
+    "groups": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "group": _STRING,
+                "status": _STRING,
+                "seq": {"type": "integer"},
+                "error": {"type": "object"},
+            },
+            "required": ["group"],
+        },
+    },
+    "next": _STRING,
+}
 _CONSUMER: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 
 
@@ -61,11 +85,17 @@ class OwnCall:
     """Fields of the result that are always there."""
     counted: str = ""
     """The parameter each of whose items costs a unit."""
+    owes: str = ""
+    """The list of the answer each of whose items costs a unit, once it is done."""
 
     def cost(self, params: Mapping[str, Any]) -> int:
         """Give the cost units of a call."""
         many = params.get(self.counted) if self.counted else None
         return min(len(many), MEMBERS_MAX) if isinstance(many, list) else 1
+
+    def owed(self, answer: Mapping[str, Any]) -> int:
+        """Give the cost units of what was done, which nobody knew before."""
+        return len(answer[self.owes]) if self.owes else 0
 
     @property
     def does(self) -> str:
@@ -88,6 +118,77 @@ OWN: Final[Mapping[str, OwnCall]] = MappingProxyType(
             {"group": _STRING, "members": {"type": "array", "items": {"type": "object"}}},
             ("group", "members"),
             counted="members",
+        ),
+        "bind": OwnCall(
+            business.bind,
+            ("write", "system"),
+            {"group": _GROUP, "binding": _NAMED},
+            ("group", "binding"),
+            {"seq": {"type": "integer"}},
+            ("seq",),
+        ),
+        "unbind": OwnCall(
+            business.unbind,
+            ("write", "system"),
+            {"group": _GROUP, "binding": _NAMED},
+            ("group", "binding"),
+            {"seq": {"type": "integer"}},
+            ("seq",),
+        ),
+        "bindings": OwnCall(
+            business.bindings,
+            ("read", "system"),
+            {"group": _GROUP},
+            ("group",),
+            {"bindings": {"type": "array", "items": _STRING}},
+            ("bindings",),
+        ),
+        "bound_groups": OwnCall(
+            business.bound_groups,
+            ("read", "system"),
+            {"binding": _NAMED, **_PAGING},
+            ("binding",),
+            {"groups": _GROUPS, "next": _STRING},
+            ("groups",),
+        ),
+        "order_completed": OwnCall(
+            business.order_completed,
+            ("write", "system"),
+            {
+                "user": USER,
+                "order": _NAMED,
+                "binding": _NAMED,
+                "groups": {**_GROUPS, "minItems": 1, "maxItems": GROUPS_PAGE_MAX},
+                **_PAGING,
+            },
+            ("user", "order"),
+            _OUTCOMES,
+            ("groups",),
+            owes="groups",
+        ),
+        "live_started": OwnCall(
+            business.live_started,
+            ("write", "system"),
+            {
+                "live": _NAMED,
+                "binding": _NAMED,
+                "card": {"type": "object"},
+                "started_ms": {"type": "integer", "minimum": 0},
+                **_PAGING,
+            },
+            ("live", "binding", "card"),
+            _OUTCOMES,
+            ("groups",),
+            owes="groups",
+        ),
+        "live_stopped": OwnCall(
+            business.live_stopped,
+            ("write", "system"),
+            {"live": _NAMED, **_PAGING},
+            ("live",),
+            _OUTCOMES,
+            ("groups",),
+            owes="groups",
         ),
         "changes": OwnCall(
             feed.changes,

@@ -274,7 +274,7 @@ GROUP_WORDS: Final[Mapping[str, Say]] = MappingProxyType(
 IMPERSONAL: Final = ("transfer_offered", "transfer_declined")
 """Kinds whose user is not who the sentence is about."""
 
-SILENT: Final = ("hidden",)
+SILENT: Final = ("hidden", "bound", "unbound", "ordered", "live_started", "live_ended")
 """Kinds that a chat does not show."""
 
 

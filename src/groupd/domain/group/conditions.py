@@ -6,17 +6,19 @@
     {"all": [...]}   {"any": [...]}   {"not": {...}}    of such clauses, some levels deep
 
 A claim is one of the token's ``claims``, or one of its ``plan``, ``gender``, ``region``,
-``birth_year`` and ``scope``. One that is missing meets no clause. Who does not meet a condition is
-told the first clause that fails: by its ``label``, where it has one.
+``birth_year`` and ``scope``. One that is missing meets no clause, unless the host is asked and says
+that it does (``domain/answers.py``). Who does not meet a condition is told the first clause that
+fails: by its ``label``, where it has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from groupd.config import CONTENT
 from groupd.domain import fields
+from groupd.domain.answers import CLAIMS, NO_ANSWERS, Answers
 from groupd.domain.base import Context, Identity, Request, Rule
 from groupd.domain.group.state import Group
 from groupd.errors import Rejected
@@ -77,24 +79,75 @@ def _checked_operand(test: str, value: Any, field: str) -> Any:
 # --- judging a caller
 
 
-def failing_clause(condition: Mapping[str, Any], caller: Identity) -> str | None:
-    """Give the first clause that the caller does not meet, or None."""
+def failing_clause(
+    condition: Mapping[str, Any], caller: Identity, answers: Answers = NO_ANSWERS
+) -> str | None:
+    """Give the first clause that the caller does not meet, or None.
+
+    Where the host was to be asked and has not said enough, ``answers.admits`` decides: what is not
+    known is taken so that the caller comes in, or so that they do not. Inside a ``not`` that is the
+    other way round.
+    """
+    return _failing(condition, caller, answers, answers.admits)
+
+
+def _failing(
+    condition: Mapping[str, Any], caller: Identity, answers: Answers, unknown: bool | None
+) -> str | None:
     label = condition.get("label")
     if "all" in condition:
-        failed = (failing_clause(part, caller) for part in condition["all"])
+        failed = (_failing(part, caller, answers, unknown) for part in condition["all"])
         first = next((clause for clause in failed if clause is not None), None)
         return first if first is None else label or first
     if "any" in condition:
-        clauses = [failing_clause(part, caller) for part in condition["any"]]
+        clauses = [_failing(part, caller, answers, unknown) for part in condition["any"]]
         if None in clauses:
             return None
         return label or " or ".join(clause for clause in clauses if clause is not None)
     if "not" in condition:
-        inside = condition["not"]
-        if failing_clause(inside, caller) is not None:
+        inside, opposite = condition["not"], None if unknown is None else not unknown
+        if _failing(inside, caller, answers, opposite) is not None:
             return None
         return label or f"not {clause_text(inside, inside=True)}"
-    return None if _meets(condition, caller) else label or clause_text(condition)
+    if _meets(condition, caller, answers, unknown):
+        return None
+    return label or clause_text(condition)
+
+
+def unanswered(condition: Mapping[str, Any], caller: Identity) -> list[dict[str, Any]]:
+    """Give the clauses of a condition that no claim of the caller's answers, each once.
+
+    Without their labels: ``{claim, is | at_least | at_most | has}``. There are at most
+    ``conditions_max``.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for clause in _clauses(condition):
+        test = _test_of(clause)
+        if test is not None and _claimed(clause, caller) is None:
+            found.setdefault(clause_key(clause), {"claim": clause["claim"], test: clause[test]})
+    return list(found.values())
+
+
+def clause_key(clause: Mapping[str, Any]) -> str:
+    """Give what tells a clause from others: its claim, its test, and the value with its type."""
+    test = _test_of(clause)
+    return repr((clause.get("claim"), test, clause.get(test or "")))
+
+
+def _clauses(condition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for word in ("all", "any"):
+        if word in condition:
+            for part in condition[word]:
+                yield from _clauses(part)
+            return
+    if "not" in condition:
+        yield from _clauses(condition["not"])
+    else:
+        yield condition
+
+
+def _test_of(clause: Mapping[str, Any]) -> str | None:
+    return next((test for test in TESTS if test in clause), None)
 
 
 def clause_text(condition: Mapping[str, Any], *, inside: bool = False) -> str:
@@ -107,17 +160,25 @@ def clause_text(condition: Mapping[str, Any], *, inside: bool = False) -> str:
             return f"({text})" if inside and len(condition[word]) > 1 else text
     if "not" in condition:
         return f"not {clause_text(condition['not'], inside=True)}"
-    test = next((test for test in TESTS if test in condition), "is")
+    test = _test_of(condition) or "is"
     return f"{condition.get('claim')} {test.replace('_', ' ')} {condition.get(test)}"
 
 
-def _meets(clause: Mapping[str, Any], caller: Identity) -> bool:
+def _claimed(clause: Mapping[str, Any], caller: Identity) -> Any:
+    """Give what the token says of a clause's claim, or None."""
     name = str(clause.get("claim", ""))
     value = caller.claims.get(name)
     if value is None and name in _OF_THE_TOKEN:
         value = getattr(caller, name) or None
+    return value
+
+
+def _meets(
+    clause: Mapping[str, Any], caller: Identity, answers: Answers, unknown: bool | None
+) -> bool:
+    value = _claimed(clause, caller)
     if value is None:
-        return False
+        return answers.holds.get(clause_key(clause), bool(unknown))
     if "is" in clause:
         return type(value) is type(clause["is"]) and bool(value == clause["is"])
     if "has" in clause:
@@ -138,10 +199,20 @@ def _refuse(state: Group, context: Context, request: Request) -> Rejected | None
     condition = state.settings.conditions
     if condition is None or context.caller.user in state.members:
         return None
-    clause = failing_clause(condition, context.caller)
+    clause = failing_clause(condition, context.caller, context.answers)
     if clause is None:
         return None
-    return Rejected("forbidden", f"this group is for: {clause}", reason="condition", clause=clause)
+    by = context.answers.by
+    said = {} if by == CLAIMS else {"answered_by": by}
+    message = f"this group is for: {clause}"
+    return Rejected("forbidden", message, reason="condition", clause=clause, **said)
+
+
+def _answered_by(state: Group, context: Context) -> str | None:
+    """Say who has answered the condition; None where nobody is asked."""
+    if state.settings.conditions is None or context.caller.user in state.members:
+        return None
+    return context.answers.by
 
 
 MEETS_CONDITION: Final = Rule(
@@ -149,5 +220,6 @@ MEETS_CONDITION: Final = Rule(
     "group",
     _refuse,
     lambda state, context: clause_text(state.settings.conditions or {"label": ""}),
+    answered_by=_answered_by,
 )
 """Who comes in by themselves meets the group's entry condition."""

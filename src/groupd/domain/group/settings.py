@@ -14,7 +14,7 @@ from groupd.domain.base import Audience, Command, Context, Decision, Event, Reco
 from groupd.domain.group.conditions import check_conditions, clause_text
 from groupd.domain.group.parts import SETTINGS, Settings
 from groupd.domain.group.state import Group
-from groupd.domain.projection import Change, PutCard
+from groupd.domain.projection import BINDING, LIVE, Change, DropTies, PutCard
 from groupd.domain.wording import words_in
 
 
@@ -110,12 +110,13 @@ class Dissolved(Event):
     followed = True
 
     def apply(self, state: Group, record: Record) -> None:
-        """End it."""
+        """End it. It is bound to nothing any more."""
         state.dissolved = True
+        state.bindings.clear()
 
     def project(self, record: Record) -> Sequence[Change]:
-        """Free its ref, and leave it out of lists."""
-        return (PutCard({"dissolved": True, "ref": None}),)
+        """Free its ref, and leave it out of lists, also of those that the host goes through."""
+        return (PutCard({"dissolved": True, "ref": None}), DropTies((BINDING, LIVE)))
 
 
 # --- fields that `create` and `update` share

@@ -58,12 +58,14 @@ def dump(group: Group, *, erasable: bool) -> list[Any]:
         [_rows(group.pins), list(group.unpinned.items())],
         [list(attrs.astuple(link)) for link in group.links.values()],
         group.links_made,
+        list(group.bindings.items()),
     ]
 
 
 def load(plain: Any) -> dict[str, Any]:
     """Give the fields of a group from what ``dump`` gave."""
-    head, own, settings, members, waiting, out, quiet, said, earlier, board, links, made = plain
+    head, own, settings, members, waiting, out, quiet, said, *rest = plain
+    earlier, board, links, made, bindings = rest
     return {
         "seq": head[0],
         "n": head[1],
@@ -97,6 +99,7 @@ def load(plain: Any) -> dict[str, Any]:
         "unpinned": dict(board[1]),
         "links": {row[0]: Link(*row) for row in links},
         "links_made": made,
+        "bindings": dict(bindings),
     }
 
 

@@ -5,7 +5,8 @@ Placement rules:
   never its history. What a decision needs of older messages comes through ``Context.fetched``.
 - Only ``apply`` of an event changes a field here. Which file an event stands in says which part of
   the state is its own: ``settings``, ``membership``, ``admission``, ``invitations``, ``roles``,
-  ``nicknames``, ``moderation``, ``messages``, ``edits``, ``recalls``, ``board``, ``links``.
+  ``nicknames``, ``moderation``, ``messages``, ``edits``, ``recalls``, ``board``, ``links``,
+  ``bindings``.
 - Nothing here depends on text that may be erased: an announcement is kept by its seq.
 - How it lies in a snapshot stands in ``snapshot.py``.
 """
@@ -46,7 +47,7 @@ class Group(Stream):
     """A group. ``seq`` 0 means that it does not exist."""
 
     kind: ClassVar[str] = GROUP
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     plan: str = ""
     owner: str = ""
@@ -83,6 +84,8 @@ class Group(Stream):
     """Seq of a message taken off lately -> seq of the event that did it."""
     links: dict[int, Link] = attrs.field(factory=dict)
     links_made: int = 0
+    bindings: dict[str, int] = attrs.field(factory=dict)
+    """What of the host's the group is bound to -> seq of the event, the oldest first."""
     dissolved: bool = False
     _codes: tuple[tuple[int, int], dict[str | None, int]] | None = attrs.field(
         default=None, init=False, eq=False, repr=False

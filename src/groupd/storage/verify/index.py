@@ -62,7 +62,8 @@ class IndexCheck:
             yield from map(Piece, KINDS_OF_ACCOUNTS)
             return
         group = self._made.groups.get(self.stream, GroupIndex())
-        users = sorted(group.members.keys() | group.spoke.keys())
+        tied_to = {name for name, _kind in group.ties}
+        users = sorted(group.members.keys() | group.spoke.keys() | tied_to)
         cuts: dict[str, Sequence[int | str]] = {
             **dict.fromkeys(KINDS_BY_SEQ, range(WINDOW, head, WINDOW)),
             **dict.fromkeys(KINDS_BY_USER, users[WINDOW::WINDOW]),
