@@ -97,6 +97,8 @@ ONLY_HOME: Final = {
     "cattrs": ("config_file",),
     "h11": ("server.http",),
     "httpx": ("auth.http_keys", "web.posting"),
+    "prompt_toolkit": ("cli.chat",),
+    "segno": ("cli.chat.qr",),
 }
 """Libraries that one part alone knows, so that they can be replaced there. Of httpx, two adapters:
 one fetches, one posts."""

@@ -164,6 +164,34 @@ async def test_links() -> None:
         assert "has revoked a share link" in await alice.types(f"/revoke {code}")
 
 
+async def test_a_link_can_be_scanned_or_typed_as_its_url() -> None:
+    async with open_room() as room:
+        _, (alice,) = await tea(room)
+        made = await alice.types("/share weibo uses=2")
+        assert "█" in made
+        url = made.split("or type: /join ")[1].split()[0]
+        assert url.startswith("groupd://join/")
+        bob = await room.seat("bob")
+        assert "by a link of alice on weibo" in await bob.types(f"/join {url} hello")
+
+
+async def test_who_is_named_in_a_reply_is_mentioned() -> None:
+    async with open_room() as room:
+        _, (alice, bob) = await tea(room, "bob")
+        await alice.types("tea?", "/create Other")
+        await bob.types("/reply 4 yes @alice")
+        assert "1 unread, 1 mention." in await alice.types("/chats")
+
+
+async def test_a_message_is_liked() -> None:
+    async with open_room() as room:
+        _, (alice, bob) = await tea(room, "bob")
+        await alice.types("tea?")
+        assert "like to message 4" in await bob.types("/like 4")
+        # No cursor here: a message has to be named.
+        assert "Expected the number of a message" in await bob.types("/like")
+
+
 async def test_the_list_of_chats() -> None:
     async with open_room() as room:
         _, (alice, bob) = await tea(room, "bob")

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from groupd.cli.chat import typed
-from groupd.cli.chat.loop import mentions
-from groupd.cli.chat.typed import Unclear
+from groupd.cli.chat.typed import Unclear, mentions
 from groupd.domain.cards import CARDS, check_card
 
 
@@ -85,6 +84,26 @@ def test_a_card_of_ones_own_has_texts() -> None:
         "question": "Tea or coffee?",
         "n": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("groupd://join/" + "A" * 36 + "-_", "A" * 36 + "-_"),
+        ("https://example.org/j?c=" + "b" * 38 + "&from=qq", "b" * 38),
+        ("https://example.org/", "https://example.org/"),
+        ("c" * 38, "c" * 38),
+        ("0123456789ABCDEF", "0123456789ABCDEF"),
+    ],
+)
+def test_the_code_is_taken_out_of_a_links_url(text: str, code: str) -> None:
+    assert typed.code_in(text) == code
+
+
+def test_a_command_may_have_several_lines() -> None:
+    assert typed.halves("announce\nfirst\nsecond") == ("announce", "first\nsecond")
+    assert typed.number_and_text("5\nyes\nno", "a text") == (5, "yes\nno")
+    assert typed.halves("") == ("", "")
 
 
 def test_a_text_mentions_whom_it_names() -> None:

@@ -28,7 +28,6 @@ from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.bench import bench
-from groupd.cli.chat import chat_on
 from groupd.cli.failing import errors_as_lines, run_or_fail
 from groupd.cli.given import ConfigFile, Data, config_of
 from groupd.cli.given import duration_ms as _duration_ms
@@ -36,11 +35,10 @@ from groupd.cli.keys import key_app
 from groupd.cli.tokens import tokens_app
 from groupd.cli.user_commands import disconnect, revoke
 from groupd.cli.watch_commands import audit, consumers
-from groupd.config import Config, is_tls
+from groupd.config import Config
 from groupd.data_files import SECRET_FILE
 from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
 from groupd.errors import ConfigError
-from groupd.server.certificates import client_context
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
 
@@ -227,25 +225,16 @@ def chat(
             help="For a tls:// server: the PEM file of who signed its certificate. [the system's]"
         ),
     ] = None,
+    plain: Annotated[bool, Parameter(negative="", help="Line by line, at a terminal too.")] = False,
 ) -> None:
-    """Chat from this terminal, line by line. /help lists what can be typed."""
-    console = Console()
-    if ca is not None and not is_tls(server):
-        raise ConfigError(f"--ca: expected a server tls://HOST:PORT with it, got {server!r}")
-    tls = client_context(ca) if is_tls(server) else None
+    """Chat from this terminal. /help lists what can be typed.
 
-    async def run() -> None:
-        await composition.expect_server(server, tls)
-        status = console.status(f"connecting to {server}")
-        status.start()
-        try:
-            async with composition.connect(server, token=token, tls=tls) as client:
-                status.stop()
-                await chat_on(client, composition.read_line, console)
-        finally:
-            status.stop()
+    At a terminal it takes the full screen; in a pipe, or with --plain, it goes line by line.
+    """
+    # Here, since no other command has a use for a screen, and a server none for its memory.
+    from groupd.cli.chat import start
 
-    trio.run(run)
+    start(server, token=token, ca=ca, plain=plain)
 
 
 @app.command(name="log")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from groupd.cli.chat import messages, typed, words
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
 from groupd.cli.chat.words import time_of
 from groupd.client import GroupEvent
 
@@ -43,7 +43,6 @@ async def use(chat: Chat, rest: str) -> None:
     """Talk in a group, and see what was said there lately."""
     group = chat.find(rest)
     chat.enter(group)
-    chat.say(f"Now in {chat.names[group]}.")
     await messages.history(chat, "")
 
 
@@ -53,8 +52,8 @@ async def direct(chat: Chat, rest: str) -> None:
     made = await chat.client.direct(user)
     await chat.learn()
     chat.names.setdefault(made["group"], user)
+    chat.directs.add(made["group"])
     chat.enter(made["group"])
-    chat.say(f"Now with {user} alone.")
     await messages.history(chat, "")
 
 

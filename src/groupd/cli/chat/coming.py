@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from groupd.cli.chat import chats, typed
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
+from groupd.cli.chat.qr import drawn
 from groupd.cli.chat.typed import Unclear
 from groupd.cli.chat.words import time_of
 from groupd.domain.links import LinkKeys
-from groupd.engine.results import JoinResult, SearchResult
+from groupd.engine.results import JoinResult, SearchResult, ShareLinkResult
 from groupd.errors import Rejected
 
 KM_DEFAULT: Final = 5.0
@@ -64,17 +65,18 @@ def _list_found(chat: Chat, page: SearchResult) -> None:
 
 async def join(chat: Chat, rest: str) -> None:
     """Join by a code or a group's id; or ask to."""
-    where, _, message = chat.known(rest).partition(" ")
+    where, message = typed.halves(chat.known(rest))
+    where = typed.code_in(where)
     if not where:
         raise Unclear("Expected a share link's code, or a group's id: /search finds some.")
     # The event may come before the answer, which says it better.
     chat.latest["requested"] = LinkKeys.group_of(where)
     try:
         if typed.is_group(where):
-            joined = await chat.client.join(where, message=message.strip())
+            joined = await chat.client.join(where, message=message)
         else:
             await _learn_name(chat, where)
-            joined = await chat.client.join(code=where, message=message.strip())
+            joined = await chat.client.join(code=where, message=message)
     except Rejected as refusal:
         if refusal.code != "not_found":
             raise
@@ -155,12 +157,23 @@ _CALLED: Final = {"approval": "approval", "uses": "uses_max", "expires": "expire
 
 async def link(chat: Chat, rest: str) -> None:
     """Make a share link."""
+    made = await _make_link(chat, rest)
+    chat.say(f"Others can type: /join {made['code']}")
+
+
+async def share(chat: Chat, rest: str) -> None:
+    """Make a share link, and draw its URL for cameras."""
+    made = await _make_link(chat, rest)
+    chat.draw(drawn(made["url"]))
+    chat.say(f"Others can scan it, or type: /join {made['url']}")
+
+
+async def _make_link(chat: Chat, rest: str) -> ShareLinkResult:
     words = rest.split()
     channel = words.pop(0) if words and "=" not in words[0] else ""
     given = typed.read_with(LINK_OPTIONS, typed.pairs(" ".join(words)))
     options: dict[str, Any] = {_CALLED[name]: value for name, value in given.items()}
-    made = await chat.client.share_link(chat.here(), channel=channel, **options)
-    chat.say(f"Others can type: /join {made['code']}")
+    return await chat.client.share_link(chat.here(), channel=channel, **options)
 
 
 async def links(chat: Chat, rest: str) -> None:

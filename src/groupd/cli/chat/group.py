@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from groupd.cli.chat import typed, words
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
 from groupd.cli.chat.typed import Unclear
 from groupd.cli.chat.words import time_of
 from groupd.client import GroupEvent
@@ -39,7 +39,7 @@ async def create(chat: Chat, rest: str) -> None:
     made = await chat.client.create(rest)
     chat.names[made["group"]] = rest
     chat.enter(made["group"])
-    chat.say(f"Founded {rest}: {made['group']}. /link makes a code to share.")
+    chat.say(f"Founded {rest}: {made['group']}. /share makes a link for others.")
 
 
 async def dissolve(chat: Chat, rest: str) -> None:
@@ -106,12 +106,12 @@ async def announcements(chat: Chat, rest: str) -> None:
 
 async def pin(chat: Chat, rest: str) -> None:
     """Put a message on the board."""
-    await chat.change_here(chat.client.pin(chat.here(), typed.number(rest)))
+    await chat.change_here(chat.client.pin(chat.here(), chat.message(rest)))
 
 
 async def unpin(chat: Chat, rest: str) -> None:
     """Take a message off the board."""
-    await chat.change_here(chat.client.unpin(chat.here(), typed.number(rest)))
+    await chat.change_here(chat.client.unpin(chat.here(), chat.message(rest)))
 
 
 # --- /info

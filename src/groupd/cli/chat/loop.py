@@ -1,34 +1,30 @@
-"""The loop: what is typed is done, line by line, while what happens is printed."""
+"""The loop: what is typed is done, line by line, while what happens is shown."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import trio
-from rich.console import Console
 
-from groupd.cli.chat import words
-from groupd.cli.chat.chats import chats, use
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat import typed, words
+from groupd.cli.chat.chats import use
+from groupd.cli.chat.person import Chat
 from groupd.cli.chat.table import COMMANDS
 from groupd.cli.chat.typed import Unclear
-from groupd.client import AccountEvent, Client, GroupEvent, Signal, StoreChanged
+from groupd.client import AccountEvent, GroupEvent, Signal, StoreChanged
 from groupd.errors import Disconnected, Rejected
 
 ReadLine: TypeAlias = Callable[[], Awaitable[str | None]]
 
 NEWS_MAX: Final = 500
 """How far back in the user's own log it is looked for what still waits for an answer."""
-_MENTION: Final = re.compile(r"(?<!\S)@([^\s,.:;!?，。：；！？]+)")
 _ANSWERS: Final = {"invited": "accept_invite", "transfer_offered": "accept_transfer"}
 """What waits for an answer -> the method that would say yes."""
 
 
-async def chat_on(client: Client, read_line: ReadLine, console: Console) -> None:
+async def talk(chat: Chat, read_line: ReadLine) -> None:
     """Chat until the input ends or ``/quit``. ``read_line`` gives None at the end."""
-    chat = Chat(client, console)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_listen, chat)
         nursery.start_soon(_watch, chat)
@@ -37,7 +33,7 @@ async def chat_on(client: Client, read_line: ReadLine, console: Console) -> None
             line = await read_line()
             if line is None:
                 break
-            await take(chat, line.strip())
+            chat.display.done(line, well=await take(chat, line.strip()))
         nursery.cancel_scope.cancel()
 
 
@@ -45,18 +41,19 @@ async def chat_on(client: Client, read_line: ReadLine, console: Console) -> None
 
 
 async def _listen(chat: Chat) -> None:
-    """Print what happens, and of the open group that somebody is typing."""
+    """Show what happens, and who is typing."""
     async for event in chat.client.events():
         if isinstance(event, GroupEvent):
             _rename(chat, event)
-            chat.show(event)
+            chat.hear(event)
         elif isinstance(event, AccountEvent):
             chat.heard = max(chat.heard, event.seq)
             await _tell(chat, event)
+            chat.display.own(chat, event)
         elif isinstance(event, Signal):
-            if event.kind == "typing" and event.group == chat.group:
-                chat.say(f"{event.user} is typing ...")
+            chat.display.signalled(chat, event)
         elif isinstance(event, StoreChanged):
+            chat.display.restored(chat)
             chat.say("The server was restored from a backup: what you have seen may be gone.")
 
 
@@ -94,9 +91,9 @@ async def _watch(chat: Chat) -> None:
     """Say when the connection is lost, and when it is back."""
     while True:
         await chat.client.until_disconnected()
-        chat.say("The connection is lost; trying to get it back.")
+        chat.display.connected(chat, is_open=False)
         await chat.client.until_connected()
-        chat.say("Connected again.")
+        chat.display.connected(chat, is_open=True)
 
 
 # --- speaking
@@ -110,7 +107,7 @@ async def _begin(chat: Chat) -> None:
     if len(chat.mine) == 1:
         await use(chat, next(iter(chat.mine)))
     elif chat.mine:
-        await chats(chat, "")
+        await chat.display.begin(chat)
     else:
         chat.say("You are in no group yet: /create NAME, /search WORDS, or /join with a code.")
 
@@ -134,29 +131,26 @@ async def _news(chat: Chat) -> None:
             await _tell(chat, event)
 
 
-async def take(chat: Chat, line: str) -> None:
-    """Do what a line says; refusals are printed, and nothing is lost."""
+async def take(chat: Chat, line: str) -> bool:
+    """Do what a line says; refusals are shown in words. Give whether it is done."""
     if not line:
-        return
+        return True
     try:
-        await chat.mark_read()
+        await chat.display.typed(chat)
         if line.startswith("/"):
-            word, _, rest = line[1:].partition(" ")
+            word, rest = typed.halves(line[1:])
             command = COMMANDS.get(word)
             if command is None:
                 raise Unclear(f"There is no /{word}; /help lists what there is.")
-            await command.do(chat, rest.strip())
+            await command.do(chat, rest)
         else:
-            await chat.client.post(chat.here(), text=line, mentions=mentions(line))
+            await chat.client.post(chat.here(), text=line, mentions=typed.mentions(line))
     except Rejected as refusal:
         chat.refuse(refusal)
     except Unclear as error:
         chat.say(str(error))
     except Disconnected:
         chat.say("The connection was lost again and again: it may be done or not. /history says.")
-
-
-def mentions(text: str) -> list[str] | str:
-    """Give who is mentioned in a text: ``@bob``, or ``@all``."""
-    users = _MENTION.findall(text)
-    return "all" if "all" in users else users
+    else:
+        return True
+    return False

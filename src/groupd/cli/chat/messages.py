@@ -5,33 +5,29 @@ from __future__ import annotations
 from typing import Any, Final
 
 from groupd.cli.chat import typed, words
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
 from groupd.client import GroupEvent
 
 HISTORY_MAX: Final = 500
-RECENT: Final = 10
-"""Events shown when a group is opened."""
+LIKE: Final = "like"
 
 
 async def history(chat: Chat, rest: str) -> None:
     """Show the latest events, and mark them read."""
-    limit = typed.number(rest) if rest else RECENT
-    page = await chat.client.history(chat.here(), limit=min(limit, HISTORY_MAX))
-    await chat.show_page(page["events"])
-    if page["head"]:
-        chat.shown = max(chat.shown, page["head"])
-        await chat.mark_read()
+    chat.here()
+    await chat.display.latest(chat, min(typed.number(rest), HISTORY_MAX) if rest else None)
 
 
 async def reply(chat: Chat, rest: str) -> None:
     """Reply to a message."""
-    seq, text = typed.number_and_text(rest, "what to reply")
-    await chat.client.post(chat.here(), text=text, reply_to=seq)
+    seq, text = chat.message_and_text(rest, "what to reply")
+    mentioned = typed.mentions(text)
+    await chat.client.post(chat.here(), text=text, reply_to=seq, mentions=mentioned)
 
 
 async def thread(chat: Chat, rest: str) -> None:
     """Show a message and its replies."""
-    seq, group = typed.number(rest), chat.here()
+    seq, group = chat.message(rest), chat.here()
     shown = await chat.client.messages(group, [seq])
     events = [message["event"] for message in shown["messages"]]
     after, replies = 0, 0
@@ -48,7 +44,7 @@ async def thread(chat: Chat, rest: str) -> None:
 
 async def edit(chat: Chat, rest: str) -> None:
     """Word one's own message anew. A card that it has stays."""
-    seq, text = typed.number_and_text(rest, "the new text")
+    seq, text = chat.message_and_text(rest, "the new text")
     found = (await chat.client.messages(chat.here(), [seq]))["messages"]
     now: dict[str, Any] = found[0].get("edited", found[0]["event"]) if found else {}
     await chat.client.edit(chat.here(), seq, text=text, card=now.get("card"))
@@ -56,7 +52,7 @@ async def edit(chat: Chat, rest: str) -> None:
 
 async def edits(chat: Chat, rest: str) -> None:
     """Show what a message was before, oldest first."""
-    seq, after = typed.number(rest), 0
+    seq, after = chat.message(rest), 0
     while True:
         page = await chat.client.edits(chat.here(), seq, after=after)
         for event in page["events"]:
@@ -68,7 +64,7 @@ async def edits(chat: Chat, rest: str) -> None:
 
 async def recall(chat: Chat, rest: str) -> None:
     """Take a message back."""
-    await chat.client.recall(chat.here(), typed.number(rest))
+    await chat.client.recall(chat.here(), chat.message(rest))
 
 
 async def typing(chat: Chat, rest: str) -> None:
@@ -78,19 +74,24 @@ async def typing(chat: Chat, rest: str) -> None:
 
 async def react(chat: Chat, rest: str) -> None:
     """React to a message."""
-    seq, reaction = typed.number_and_text(rest, "an emoji, or a word such as like,")
+    seq, reaction = chat.message_and_text(rest, "an emoji, or a word such as like,")
     await chat.change_here(chat.client.react(chat.here(), seq, reaction=reaction))
+
+
+async def like(chat: Chat, rest: str) -> None:
+    """Like a message."""
+    await chat.change_here(chat.client.react(chat.here(), chat.message(rest), reaction=LIKE))
 
 
 async def unreact(chat: Chat, rest: str) -> None:
     """Take a reaction back."""
-    seq, reaction = typed.number_and_text(rest, "the reaction")
+    seq, reaction = chat.message_and_text(rest, "the reaction")
     await chat.client.unreact(chat.here(), seq, reaction=reaction)
 
 
 async def reactors(chat: Chat, rest: str) -> None:
     """List who has reacted in one way."""
-    seq, reaction = typed.number_and_text(rest, "the reaction")
+    seq, reaction = chat.message_and_text(rest, "the reaction")
     page = await chat.client.reactors(chat.here(), seq, reaction=reaction)
     more = " and others" if "next" in page else ""
     chat.say(f"{reaction} by {', '.join(page['users']) or 'nobody'}{more}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from groupd.cli.chat import typed
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
 from groupd.cli.chat.typed import Unclear
 from groupd.cli.chat.words import time_of
 from groupd.domain.base import ACCOUNT, GROUP, Request
@@ -111,8 +111,7 @@ async def explain(chat: Chat, rest: str) -> None:
     method = word.replace("-", "_")
     cls = REQUESTS.get(method)
     if cls is None or not _is_explained(cls):
-        methods = ", ".join(name for name, known in REQUESTS.items() if _is_explained(known))
-        raise Unclear(f"Expected a method: {methods}.")
+        raise Unclear(f"Expected a method: {', '.join(explained())}.")
     group = None if cls.addresses(ACCOUNT) else chat.here()
     params: dict[str, Any] = {name: typed.loose(text) for name, text in typed.pairs(more).items()}
     told = await chat.client.explain(method, group=group, params=params or None)
@@ -124,6 +123,11 @@ async def explain(chat: Chat, rest: str) -> None:
     if table.row_count:
         chat.draw(table)
     chat.say(f"You may {'' if told['allowed'] else 'not '}{method}.")
+
+
+def explained() -> list[str]:
+    """Give the methods that have rules to show."""
+    return [name for name, cls in REQUESTS.items() if _is_explained(cls)]
 
 
 def _is_explained(cls: type[Request]) -> bool:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from groupd.cli.chat import chats, coming, group, messages, order
-from groupd.cli.chat.screen import Chat
+from groupd.cli.chat.person import Chat
 from groupd.cli.chat.typed import Unclear
 
 Do: TypeAlias = Callable[[Chat, str], Awaitable[None]]
@@ -76,7 +76,7 @@ THEMES: Final[Mapping[str, Mapping[str, Command]]] = MappingProxyType(
         "Finding and joining": {
             "search": Command("WORDS", "find groups by words of their name", coming.search),
             "nearby": Command("LAT LON [KM]", "find groups around a place", coming.nearby),
-            "join": Command("CODE|GROUP [MESSAGE]", "join, or ask to be let in", coming.join),
+            "join": Command("CODE|URL|GROUP [MESSAGE]", "join, or ask to be let in", coming.join),
             "withdraw": Command("[GROUP]", "take your request to join back", coming.withdraw),
             "accept": Command("[GROUP]", "accept an invitation", coming.accept),
             "refuse": Command("[GROUP]", "decline an invitation", coming.refuse),
@@ -86,6 +86,11 @@ THEMES: Final[Mapping[str, Mapping[str, Command]]] = MappingProxyType(
             "invite": Command("USER", "invite somebody, or add them at once", coming.invite),
             "link": Command(
                 "[CHANNEL] [approval=yes] [uses=N] [expires=7d]", "make a share link", coming.link
+            ),
+            "share": Command(
+                "[CHANNEL] [approval=yes] [uses=N] [expires=7d]",
+                "make a share link, and draw it for cameras",
+                coming.share,
             ),
             "links": Command("", "list the share links", coming.links),
             "revoke": Command("CODE", "end a share link", coming.revoke),
@@ -102,6 +107,7 @@ THEMES: Final[Mapping[str, Mapping[str, Command]]] = MappingProxyType(
             "recall": Command("N", "take message N back, for everybody", messages.recall),
             "typing": Command("", "let the others see that you are typing", messages.typing),
             "react": Command("N EMOJI", "react to message N", messages.react),
+            "like": Command("N", "like message N", messages.like),
             "unreact": Command("N EMOJI", "take a reaction back", messages.unreact),
             "reactors": Command("N EMOJI", "list who has reacted so", messages.reactors),
             "card": Command("TYPE name=value ...", "post a card, such as goods", messages.card),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
@@ -9,10 +10,12 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from groupd.domain.cards import CARDS
-from groupd.domain.links import GROUP_ID_LENGTH
+from groupd.domain.links import CODE_LENGTH, GROUP_ID_LENGTH
 from groupd.errors import GroupdError
 
 DIGITS_MAX: Final = 15
+_MENTION: Final = re.compile(r"(?<!\S)@([^\s,.:;!?，。：；！？]+)")
+_CODE: Final = re.compile(rf"(?<![\w-])[A-Za-z0-9_-]{{{CODE_LENGTH}}}(?![\w-])")
 UNITS_MS: Final[Mapping[str, int]] = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Reader: TypeAlias = Callable[[str], Any]
@@ -31,11 +34,23 @@ def number(text: str) -> int:
 
 def number_and_text(rest: str, what: str) -> tuple[int, str]:
     """Read a message's number and what follows it."""
-    first, _, text = rest.partition(" ")
+    first, text = halves(rest)
     seq = number(first)
     if not text.strip():
         raise Unclear(f"Expected {what} after the number.")
     return seq, text.strip()
+
+
+def halves(line: str) -> tuple[str, str]:
+    """Give the first word of a text, and the rest, which may have several lines."""
+    first, *more = line.split(None, 1) or ("",)
+    return first, "".join(more)
+
+
+def mentions(text: str) -> list[str] | str:
+    """Give who is mentioned in a text: ``@bob``, or ``@all``."""
+    users = _MENTION.findall(text)
+    return "all" if "all" in users else users
 
 
 def one_word(rest: str, what: str) -> str:
@@ -47,7 +62,7 @@ def one_word(rest: str, what: str) -> str:
 
 def user_and_text(rest: str) -> tuple[str, str]:
     """Read a user's id and what may follow it."""
-    user, _, text = rest.partition(" ")
+    user, text = halves(rest)
     if not user:
         raise Unclear("Expected a user: /members lists their ids.")
     return user.removeprefix("@"), text.strip()
@@ -66,6 +81,12 @@ def users(rest: str) -> list[str]:
     if not rest:
         raise Unclear("Expected users: /members lists their ids.")
     return [name.removeprefix("@") for name in rest.split()]
+
+
+def code_in(text: str) -> str:
+    """Give the code of a link where the text is its URL, else the text."""
+    found = _CODE.findall(text) if "://" in text else ()
+    return found[-1] if found else text
 
 
 def is_group(text: str) -> bool:

@@ -6,10 +6,11 @@ is in a table here or in its ``SILENT`` list; a test says so when a new one is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
+from unicodedata import category
 
 import attrs
 from rich.markup import escape
@@ -24,13 +25,28 @@ Say: TypeAlias = Callable[[Fields, str], str]
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, and part of many emoji."""
 _SAID_MAX: Final = 60
+_CONTROLS: Final = 0x20
+"""Below this are control characters."""
+_SYMBOLS: Final = ord("\N{SYMBOL FOR NULL}")
 
 
 def safe(text: str) -> str:
-    """Give a text without what would move a terminal's cursor. Line breaks stay."""
-    return "".join(
-        c if c.isprintable() or c in "\n" + _JOINER else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    """Give a text without what would move a terminal's cursor or colour it. Line breaks stay.
+
+    Control characters are shown as their symbols, and blanks of all widths stay blanks.
+    """
+    return "".join(c if c.isprintable() else _shown(c) for c in text)
+
+
+def _shown(c: str) -> str:
+    if c in "\n\N{IDEOGRAPHIC SPACE}" + _JOINER:
+        return c
+    if c == "\t" or category(c) == "Zs":
+        return " "
+    if c == "\N{DELETE}":
+        return "\N{SYMBOL FOR DELETE}"
+    # The block of symbols for control characters has their order.
+    return chr(_SYMBOLS + ord(c)) if ord(c) < _CONTROLS else "\N{REPLACEMENT CHARACTER}"
 
 
 def _text(value: Any) -> str:
@@ -100,6 +116,16 @@ SAID: Final = ("posted", "announced", "erased")
 """Kinds that a message has, or had."""
 CHANGES: Final = ("edited", "recalled", "reacted", "unreacted")
 """Kinds that change a message; a page that shows it as it is now leaves them out."""
+
+
+def left_to_tell(events: Iterable[GroupEvent], now: Mapping[int, Fields]) -> Iterator[GroupEvent]:
+    """Give those of a page that are told beside ``now``, where messages are as they are now."""
+    for event in events:
+        is_told = event.kind in CHANGES and event.fields.get("message") in now
+        # What is erased and no message was the edit of one.
+        is_rest = event.kind == "erased" and event.seq not in now
+        if not (is_told or is_rest):
+            yield event
 
 
 def newest(event: GroupEvent, message: Fields) -> GroupEvent:

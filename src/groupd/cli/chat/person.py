@@ -1,24 +1,71 @@
-"""The person at a terminal: the groups they see, the one they talk in, and what is printed."""
+"""The person at a terminal: the groups they are in, the one they talk in, and how things are shown.
+
+Where they are shown is a ``Display``: ``lines.py`` prints one line after the other, ``full.py`` has
+the whole screen. Commands know of neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 import attrs
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from groupd.cli.chat import refusals, words
+from groupd.cli.chat import refusals, typed, words
 from groupd.cli.chat.typed import Unclear
-from groupd.client import Client, GroupEvent
+from groupd.client import AccountEvent, Client, GroupEvent, Signal
 from groupd.config import CONTENT
 from groupd.engine.results import SeqResult
 from groupd.errors import Rejected
+
+UNDER_CURSOR: Final = "."
+"""Names the message under the cursor where a text follows that could begin with a number."""
+
+
+class Display(Protocol):
+    """Where a chat is shown. What it is given has no text of users that is not ``safe``."""
+
+    def line(self, markup: str) -> None:
+        """Show a line of rich's markup."""
+
+    def draw(self, thing: RenderableType) -> None:
+        """Show a table or a panel."""
+
+    def happened(self, chat: Chat, event: GroupEvent) -> None:
+        """Show what happens in one of the groups."""
+
+    def own(self, chat: Chat, event: AccountEvent) -> None:
+        """Know what has happened to the person; what there is to say of it was said."""
+
+    def signalled(self, chat: Chat, signal: Signal) -> None:
+        """Show what is only of the moment."""
+
+    def restored(self, chat: Chat) -> None:
+        """Know that seqs seen before may mean something else now."""
+
+    def connected(self, chat: Chat, *, is_open: bool) -> None:
+        """Show that the connection is lost, or that it is back."""
+
+    def entered(self, chat: Chat) -> None:
+        """Show that the person talks in ``chat.group`` from now on, or in none."""
+
+    async def begin(self, chat: Chat) -> None:
+        """Show the person's groups, of which there are several."""
+
+    async def latest(self, chat: Chat, limit: int | None) -> None:
+        """Show the newest events of the open group."""
+
+    async def typed(self, chat: Chat) -> None:
+        """Know that the person has typed a line, which is done next."""
+
+    def done(self, line: str, *, well: bool) -> None:
+        """Know that a line is done, or was refused in words."""
 
 
 @attrs.define(eq=False)
@@ -26,7 +73,7 @@ class Chat:
     """One person at a terminal."""
 
     client: Client
-    console: Console
+    display: Display
     names: dict[str, str] = attrs.field(factory=dict)
     """Group -> its name, of all that were heard of."""
     mine: set[str] = attrs.field(factory=set)
@@ -41,6 +88,8 @@ class Chat:
     """How far the server knows it to be read."""
     heard: int = 0
     """The newest seq that was heard of the person's own log."""
+    selected: int | None = None
+    """The message under the cursor, which commands are about that name none."""
     latest: dict[str, str] = attrs.field(factory=dict)
     """``invited``, ``transfer_offered``, ``requested`` -> the group that it was last about."""
     done: bool = False
@@ -89,7 +138,8 @@ class Chat:
                 break
         self.mine = mine
         if self.group and self.group not in mine:
-            self.group = ""
+            self.group, self.selected = "", None
+            self.display.entered(self)
             self.say("Choose another group: /chats, then /use NAME.")
 
     def note(self, row: Mapping[str, Any]) -> None:
@@ -110,7 +160,26 @@ class Chat:
     def enter(self, group: str) -> None:
         """Talk in this group from now on."""
         self.mine.add(group)
-        self.group, self.shown, self.read = group, 0, 0
+        self.group, self.shown, self.read, self.selected = group, 0, 0, None
+        self.display.entered(self)
+
+    # --- messages that a command names
+
+    def message(self, rest: str) -> int:
+        """Give the message of this number, or the one under the cursor where none is named."""
+        if self.selected is not None and rest in ("", UNDER_CURSOR):
+            return self.selected
+        return typed.number(rest)
+
+    def message_and_text(self, rest: str, what: str) -> tuple[int, str]:
+        """Give likewise a message, and the text that follows."""
+        first, after = typed.halves(rest)
+        if self.selected is None or first.isdecimal():
+            return typed.number_and_text(rest, what)
+        text = after if first == UNDER_CURSOR else rest
+        if not text:
+            raise Unclear(f"Expected {what}.")
+        return self.selected, text
 
     # --- changing
 
@@ -133,11 +202,11 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Print what the client itself has to say."""
-        self._print(f"[dim]{escape(words.safe(text))}[/]")
+        self.display.line(f"[dim]{escape(words.safe(text))}[/]")
 
     def refuse(self, refusal: Rejected) -> None:
         """Print why something was refused, and what to do."""
-        self._print(f"[red]{escape(words.safe(refusals.in_words(refusal)))}[/]")
+        self.display.line(f"[red]{escape(words.safe(refusals.in_words(refusal)))}[/]")
 
     def table(self, *columns: str) -> Table:
         """Make a table; columns whose name ends in ``>`` are of numbers."""
@@ -153,12 +222,21 @@ class Chat:
 
     def draw(self, thing: RenderableType) -> None:
         """Print a table or a panel."""
-        self.console.print(thing, highlight=False, emoji=False)
+        self.display.draw(thing)
+
+    def hear(self, event: GroupEvent) -> None:
+        """Show what happens in one of the groups."""
+        self.saw(event)
+        self.display.happened(self, event)
+
+    def saw(self, event: GroupEvent) -> None:
+        """Note how far the open group was shown."""
+        if event.group == self.group:
+            self.shown = max(self.shown, event.seq)
 
     def show(self, event: GroupEvent, note: str = "") -> None:
         """Print an event as one line, with a note such as its reactions."""
-        if event.group == self.group:
-            self.shown = max(self.shown, event.seq)
+        self.saw(event)
         text = words.sentence(event, self.client.user)
         if not text:
             return
@@ -167,44 +245,39 @@ class Chat:
         user = "" if event.kind in words.IMPERSONAL else event.user
         who = f"[cyan]{escape(words.safe(user))}[/] " if user else ""
         after = f" [dim]{escape(words.safe(note))}[/]" if note else ""
-        self._print(f"[dim]{clock(event.time_ms)} {event.seq:>4}[/] {where}{who}{text}{after}")
+        self.display.line(
+            f"[dim]{clock(event.time_ms)} {event.seq:>4}[/] {where}{who}{text}{after}"
+        )
 
     async def show_page(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Print a page of the group's log: messages as they are now, each once."""
         found = [GroupEvent.from_wire(dict(event)) for event in events]
         said = [event.seq for event in found if event.kind in words.SAID]
-        now = await self._as_now(said)
-        for event in found:
+        now = await self.as_now(self.here(), said)
+        for event in words.left_to_tell(found, now):
             message = now.get(event.seq)
-            is_told = event.kind in words.CHANGES and event.fields.get("message") in now
-            # What is erased and no message was the edit of one.
-            is_rest = event.kind == "erased" and message is None
-            if is_told or is_rest:
-                continue
             if message is None:
                 self.show(event)
             else:
                 self.show(words.newest(event, message), words.marks(message))
 
-    async def _as_now(self, seqs: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    async def as_now(self, group: str, seqs: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        """Give message -> what has become of it, of some messages of a group."""
         found: dict[int, Mapping[str, Any]] = {}
         at_once = CONTENT.messages_page_max
         for start in range(0, len(seqs), at_once):
             left, more = seqs[start : start + at_once], True
             while more and left:
-                page = await self.client.messages(self.here(), left)
+                page = await self.client.messages(group, left)
                 found |= {message["seq"]: message for message in page["messages"]}
                 more = page["more"]
                 left = [seq for seq in left if seq > max(found, default=0)]
         return found
 
-    def _print(self, markup: str) -> None:
-        self.console.print(markup, highlight=False, emoji=False, soft_wrap=True)
-
     # --- reading
 
     async def mark_read(self) -> None:
-        """Let the server know that what was printed is read. Called when a line is typed."""
+        """Let the server know that what was shown is read."""
         if self.group and self.shown > self.read:
             self.read = self.shown
             # Who was put out of the group meanwhile has nothing to read there.
