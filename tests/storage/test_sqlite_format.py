@@ -282,6 +282,7 @@ def test_a_file_of_format_3_keeps_its_index_and_can_hold_ties(tmp_path: Path) ->
     with apsw.Connection(str(tmp_path / FILE_NAME)) as file:
         made = file.execute("select sql from sqlite_schema where tbl_name = 'ties'").fetchall()
         file.execute("drop table ties")
+        file.execute("drop table audit")
         file.execute("update meta set format = 3")
     file.close()
     store = SqliteStore.open(tmp_path, new_id=lambda: "two")

@@ -58,5 +58,5 @@ class OperatorConsumers(Query):
     operator = True
     result: ClassVar = {"consumers": "list[consumer]", "next": "string?"}
 
-    after: str = fields.custom(check_mark, "string", default="", max=MARK_MAX)
+    after: str = fields.custom(check_mark, "string", default="", min=0, max=MARK_MAX)
     limit: int = fields.integer(low=1, high=CONSUMERS_PAGE_MAX, default=CONSUMERS_PAGE_MAX)

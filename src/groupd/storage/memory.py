@@ -34,19 +34,8 @@ from groupd.storage.memory_registers import MemoryAudit, MemoryRegisters
 from groupd.storage.memory_stream import MemoryStream
 from groupd.storage.memory_ties import MemoryTies
 from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
-from groupd.storage.port import (
-    AdvanceCursor,
-    Append,
-    AppendAll,
-    Followed,
-    Head,
-    Outcome,
-    Page,
-    PutSnapshot,
-    Slice,
-    Snapshot,
-    Write,
-)
+from groupd.storage.port import Followed, Head, Outcome, Page, Slice, Snapshot
+from groupd.storage.writes import AdvanceCursor, Append, AppendAll, PutSnapshot, Write
 from groupd.wire import codec
 
 

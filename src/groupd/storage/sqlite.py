@@ -27,6 +27,7 @@ from groupd.domain.projection import (
 )
 from groupd.errors import LogUnavailable
 from groupd.storage import sqlite_meta
+from groupd.storage import sqlite_statements as sql
 from groupd.storage.paging import NO_EVENTS, NO_RECORDS, fitting
 from groupd.storage.port import (
     FORMAT,
@@ -46,7 +47,7 @@ from groupd.storage.sqlite_groups import SqliteGroups
 from groupd.storage.sqlite_index import SqliteIndex
 from groupd.storage.sqlite_mend import SqliteMender
 from groupd.storage.sqlite_messages import SqliteMessages
-from groupd.storage.sqlite_records import COLUMNS, SqliteRecords, record_of
+from groupd.storage.sqlite_records import SqliteRecords, record_of
 from groupd.storage.sqlite_search import SqliteSearch
 from groupd.storage.sqlite_ties import SqliteTies
 from groupd.storage.sqlite_writer import SqliteWriter
@@ -57,36 +58,6 @@ _WRITES_FIRST: Final = (
     "what was written last must come into the file before it can be read, "
     "so copy the directory to where you can write"
 )
-
-_STREAM: Final = "select id, head from streams where kind = ? and tenant = ? and key = ?"
-_HEAD: Final = """
-    select head, n, time_ms, chain, deadline_ms from streams
-    where kind = ? and tenant = ? and key = ?"""
-_STREAMS: Final = """
-    select kind, tenant, key from streams where (kind, tenant, key) > (?, ?, ?)
-    order by kind, tenant, key limit ?"""
-_SNAPSHOT: Final = """
-    select p.seq, p.version, p.state from streams s join snapshots p on p.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ?"""
-_DUE: Final = """
-    select kind, tenant, key from streams where deadline_ms <= ?
-    order by deadline_ms, kind, tenant, key limit ?"""
-_NEXT_DEADLINE: Final = "select min(deadline_ms) from streams where deadline_ms is not null"
-_POSITION: Final = "select position from positions where name = ?"
-_FOLLOWED: Final = f"""
-    select r.position, s.kind, s.tenant, s.key, {COLUMNS}
-    from records r join streams s on s.id = r.stream
-    where r.followed = 1 and r.position > ? order by r.position limit ?"""
-_CHANGES: Final = f"""
-    select r.position, s.kind, s.tenant, s.key, {COLUMNS}
-    from records r join streams s on s.id = r.stream
-    where r.position > ? order by r.position limit ?"""
-_POSITIONS: Final = """
-    select name, position from positions where substr(name, 1, ?) = ? order by name"""
-_LAST_POSITION: Final = "select max(position) from records"
-_CURSORS: Final = """
-    select c.user, c.seq from streams s join cursors c on c.stream = s.id
-    where s.kind = ? and s.tenant = ? and s.key = ?"""
 
 
 class SqliteStore:
@@ -212,14 +183,14 @@ class SqliteStore:
 
     def head(self, stream: StreamKey) -> Head | None:
         """Give the end of a stream, or None where it does not exist."""
-        row = self._file.row(_HEAD, stream)
+        row = self._file.row(sql.HEAD, stream)
         return Head(*row) if row is not None else None
 
     def read(
         self, stream: StreamKey, after: int, limit: int, max_bytes: int | None = None
     ) -> Slice:
         """Give records after a seq, in order."""
-        row = self._file.row(_STREAM, stream)
+        row = self._file.row(sql.STREAM, stream)
         if row is None:
             return NO_RECORDS
         records = fitting(self._records.read(row[0], after, limit), max_bytes)
@@ -231,7 +202,7 @@ class SqliteStore:
         self, stream: StreamKey, before: int, limit: int, floor: int, max_bytes: int | None = None
     ) -> Slice:
         """Give the newest records before a seq, in rising order."""
-        row = self._file.row(_STREAM, stream)
+        row = self._file.row(sql.STREAM, stream)
         if row is None:
             return NO_RECORDS
         stream_id, head = row
@@ -252,7 +223,7 @@ class SqliteStore:
         view: Audience,
     ) -> Page:
         """Give events of a range, the first or the newest ones."""
-        row = self._file.row(_STREAM, stream)
+        row = self._file.row(sql.STREAM, stream)
         if row is None:
             return NO_EVENTS
         stream_id, head = row
@@ -264,52 +235,52 @@ class SqliteStore:
 
     def pick(self, stream: StreamKey, seqs: Sequence[int]) -> Sequence[Record]:
         """Give those of the records that exist, in rising order."""
-        row = self._file.row(_STREAM, stream)
+        row = self._file.row(sql.STREAM, stream)
         return list(self._records.pick(row[0], seqs)) if row is not None else ()
 
     def streams(self, after: StreamKey | None, limit: int) -> Sequence[StreamKey]:
         """List the streams in the order of their keys."""
-        rows = self._file.rows(_STREAMS, (*(after or ("", "", "")), limit))
+        rows = self._file.rows(sql.STREAMS, (*(after or ("", "", "")), limit))
         return [StreamKey(*row) for row in rows]
 
     def snapshot(self, stream: StreamKey) -> Snapshot | None:
         """Give the newest stored state."""
-        row = self._file.row(_SNAPSHOT, stream)
+        row = self._file.row(sql.SNAPSHOT, stream)
         return Snapshot(*row) if row is not None else None
 
     # --- deadlines and the global order
 
     def due(self, until_ms: int, limit: int) -> Sequence[StreamKey]:
         """List streams whose deadline has come, the earliest first."""
-        return [StreamKey(*row) for row in self._file.rows(_DUE, (until_ms, limit))]
+        return [StreamKey(*row) for row in self._file.rows(sql.DUE, (until_ms, limit))]
 
     def next_deadline_ms(self) -> int | None:
         """Give the earliest deadline of all."""
-        row = self._file.row(_NEXT_DEADLINE)
+        row = self._file.row(sql.NEXT_DEADLINE)
         return row[0] if row is not None else None
 
     def position(self, name: str) -> int:
         """Give how far a reactor has come; 0 for a new one."""
-        row = self._file.row(_POSITION, (name,))
+        row = self._file.row(sql.POSITION, (name,))
         return row[0] if row is not None else 0
 
     def positions(self, prefix: str) -> Sequence[tuple[str, int]]:
         """List the reactors whose names begin so, by name."""
-        rows = self._file.all_rows(_POSITIONS, (len(prefix), prefix))
+        rows = self._file.all_rows(sql.POSITIONS, (len(prefix), prefix))
         return [(name, position) for name, position in rows]
 
     def last_position(self) -> int:
         """Give the place of the newest record in the global order."""
-        row = self._file.row(_LAST_POSITION)
+        row = self._file.row(sql.LAST_POSITION)
         return 0 if row is None else row[0] or 0
 
     def followed(self, after: int, limit: int) -> Sequence[Followed]:
         """List followed records of all streams, in the global order."""
-        return self._in_order(_FOLLOWED, after, limit)
+        return self._in_order(sql.FOLLOWED, after, limit)
 
     def changes(self, after: int, limit: int) -> Sequence[Followed]:
         """List all records of all streams, in the global order."""
-        return self._in_order(_CHANGES, after, limit)
+        return self._in_order(sql.CHANGES, after, limit)
 
     def _in_order(self, sql: str, after: int, limit: int) -> Sequence[Followed]:
         return [
@@ -420,7 +391,7 @@ class SqliteStore:
 
     def cursors(self, tenant: str, group: str) -> Mapping[str, int]:
         """Give the read cursors of a group."""
-        return dict(self._file.rows(_CURSORS, (GROUP, tenant, group)))
+        return dict(self._file.rows(sql.CURSORS, (GROUP, tenant, group)))
 
     def dump_index(self) -> Iterator[tuple[object, ...]]:
         """Give the whole index as plain rows."""
