@@ -30,8 +30,12 @@ _EVERYTHING: Final = (*_SERVER, "storage", "server", "web", "client", "testing")
 MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "errors": (),
     "version": (),
-    "config": ("errors", "config_auth", "config_webhooks", "config_words", "config_checks"),
+    "config": (
+        *("errors", "config_auth", "config_web", "config_webhooks", "config_words"),
+        "config_checks",
+    ),
     "config_auth": ("errors", "config_checks"),
+    "config_web": ("errors", "config_checks"),
     "config_webhooks": ("errors", "config_checks"),
     "config_words": ("errors", "config_checks"),
     "config_checks": ("errors",),
@@ -46,7 +50,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "storage": _RULES,
     "engine": _ENGINE,
     "server": _SERVER,
-    "web": (*_SERVER, "server", "testing.schema"),
+    "web": (*_SERVER, "server", "config_web", "testing.schema"),
     "client": (
         *_RULES,
         "engine.calls",
@@ -62,7 +66,8 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "testing": _EVERYTHING,
     "data_files": (*_RULES, "web.keys"),
     "system": ("engine.ports",),
-    "app": (*_EVERYTHING, "config_file", "telemetry", "garbage", "data_files", "system"),
+    "doors": (*_EVERYTHING, "config_web", "data_files", "system"),
+    "app": (*_EVERYTHING, "doors", "config_file", "telemetry", "garbage", "data_files", "system"),
     "cli": (
         *_EVERYTHING,
         *("loadtest", "config_file", "telemetry", "garbage", "app", "data_files", "system"),
@@ -96,9 +101,10 @@ ONLY_HOME: Final = {
     "joserfc": ("auth",),
     "cattrs": ("config_file",),
     "h11": ("server.http",),
+    "websockets": ("server.websocket",),
     "httpx": ("auth.http_keys", "web.posting"),
     "prompt_toolkit": ("cli.chat",),
-    "segno": ("cli.chat.qr",),
+    "segno": ("cli.chat.qr", "web.share"),
 }
 """Libraries that one part alone knows, so that they can be replaced there. Of httpx, two adapters:
 one fetches, one posts."""

@@ -26,9 +26,10 @@ from groupd.auth import KeyRings, TokenVerifier, issue_token
 from groupd.auth.http_keys import http_key_rings
 from groupd.client.limits import ClientLimits
 from groupd.config import Config, is_tls
-from groupd.data_files import auth_secret, follow_service_keys, has_secret, link_keys, signing_key
+from groupd.data_files import auth_secret, has_secret, link_keys
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
+from groupd.doors import close_all, conditions_of, open_doors, serve_doors
 from groupd.engine import hub as engine
 from groupd.engine.hub import Hub
 from groupd.engine.ledger import project
@@ -37,16 +38,8 @@ from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
 from groupd.server.certificates import client_context, server_context
 from groupd.server.descriptors import within_descriptors
-from groupd.server.http import HttpLimits, HttpServer
-from groupd.server.link import (
-    Listener,
-    close_listener,
-    listener_url,
-    open_listeners,
-)
+from groupd.server.link import Listener, listener_url, open_listeners
 from groupd.server.listener import Server
-from groupd.server.metrics import Collector
-from groupd.server.probes import Probes
 from groupd.server.reload import Credentials, Reloader
 from groupd.server.tls import connect_link
 from groupd.server.word_files import read_words
@@ -54,14 +47,8 @@ from groupd.storage.backup import adopt
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
-from groupd.storage.sqlite import FILE_NAME, SqliteStore
+from groupd.storage.sqlite import SqliteStore
 from groupd.system import SystemClock, system_ports
-from groupd.web import openapi
-from groupd.web.calls import HostApi
-from groupd.web.conditions import HostConditions
-from groupd.web.keys import KeyRing as ServiceKeys
-from groupd.web.posting import http_post, http_question
-from groupd.web.webhooks import Webhook
 
 log = structlog.get_logger()
 
@@ -208,6 +195,8 @@ class Running:
     """The URL of the metrics listener, if there is one."""
     host: str | None
     """The URL of the host API, if there is one."""
+    web: str | None = None
+    """The URL of the web listener, if there is one."""
 
 
 async def serve(
@@ -235,7 +224,8 @@ async def serve(
 
 
 def _tls_of(config: Config) -> ssl.SSLContext | None:
-    return server_context(config.tls) if any(map(is_tls, config.listen)) else None
+    is_wanted = config.web.is_protected or any(map(is_tls, config.listen))
+    return server_context(config.tls) if is_wanted else None
 
 
 def _trust(config: Config, *, make_secret: bool) -> tuple[TokenVerifier, KeyRings]:
@@ -280,7 +270,7 @@ async def _serve_from(
     words = read_words(config.words)
     made_secret = needs_secret and not has_secret(data)
     verifier, rings = _trust(config, make_secret=True)
-    conditions = _conditions_of(config)
+    conditions = conditions_of(config)
     async with (
         engine.open_hub(
             log=store, ports=system_ports(), links=link_keys(data), config=config, words=words
@@ -313,6 +303,7 @@ async def _serve_from(
             store=store.id,
             metrics=running.metrics,
             host=running.host,
+            web=running.web,
             memory=config.memory,
             compiled=native.IS_COMPILED,
         )
@@ -321,14 +312,6 @@ async def _serve_from(
         await server.stop()
         nursery.cancel_scope.cancel()
 
-
-def _conditions_of(config: Config) -> HostConditions | None:
-    """Give what asks the host about entry conditions, if there is whom to ask."""
-    settings = config.host.conditions
-    if settings.url is None or settings.secret_file is None:
-        return None
-    key, question = signing_key(Path(settings.secret_file)), http_question(client_context())
-    return HostConditions(settings, key=key, ports=system_ports(), question=question)
 
 
 def _listen(
@@ -343,80 +326,21 @@ def _listen(
     socket_url = f"unix://{(Path(config.data) / SOCKET_FILE).resolve()}"
     with ExitStack() as undo:
         operator = open_listeners(socket_url, backlog)
-        undo.callback(_close_all, operator)
+        undo.callback(close_all, operator)
         opened: list[tuple[list[Listener], bool]] = []
         for url in config.listen:
             listeners = open_listeners(url, backlog)
-            undo.callback(_close_all, listeners)
+            undo.callback(close_all, listeners)
             opened.append((listeners, is_tls(url)))
-        metrics = _open_http(config.metrics.listen, backlog)
-        undo.callback(_close_all, metrics)
-        host = _open_http(config.host.listen, backlog)
+        doors = open_doors(config, undo)
         undo.pop_all()
     nursery.start_soon(partial(server.listen, operator, is_operator=True))
     urls: list[str] = []
     for listeners, has_tls in opened:
         nursery.start_soon(partial(server.listen, listeners, is_protected=has_tls))
         urls += (listener_url(listener, tls=has_tls) for listener in listeners)
-    if metrics:
-        nursery.start_soon(_metrics_server(server, config, rings).listen, metrics)
-    if config.webhooks:
-        feed, post = server.services.hub.feed, http_post(client_context())
-        for each in config.webhooks:
-            hook = Webhook(each, feed=feed, ports=system_ports(), post=post)
-            nursery.start_soon(hook.run)
-    if host:
-        keys = ServiceKeys()
-        nursery.start_soon(follow_service_keys, Path(config.data), keys)
-        nursery.start_soon(_host_server(server, config, keys).listen, host)
-    return Running(urls, config, made_secret, _http_url(metrics), _http_url(host))
-
-
-def _open_http(url: str | None, backlog: int) -> list[Listener]:
-    """Listen at an ``http://`` URL of the configuration, if there is one."""
-    if url is None:
-        return []
-    return open_listeners(url.rstrip("/").replace("http://", "tcp://", 1), backlog)
-
-
-def _http_url(listeners: Sequence[Listener]) -> str | None:
-    return listener_url(listeners[0]).replace("tcp://", "http://", 1) if listeners else None
-
-
-def _metrics_server(server: Server, config: Config, rings: KeyRings) -> HttpServer:
-    """Give what answers on the metrics listener. It goes on while the server is draining."""
-    hub = server.services.hub
-    store_file = None if config.memory else Path(config.data) / FILE_NAME
-    collector = Collector(server, store_file=store_file, key_rings=rings)
-    probes = Probes(hub.log, is_stopping=lambda: server.is_stopping, collect=collector.collect)
-    limits = HttpLimits(
-        connections_max=config.metrics.connections_max,
-        request_deadline_ms=config.metrics.request_deadline_ms,
-    )
-    return HttpServer(probes.handle, limits)
-
-
-def _host_server(server: Server, config: Config, keys: ServiceKeys) -> HttpServer:
-    """Give what serves the host API."""
-    api = HostApi(
-        server.services.hub,
-        keys,
-        config.host,
-        openapi=openapi.document(),
-        has_rate_limits=config.rate_limits,
-        cut=server.services.cut,
-    )
-    limits = HttpLimits(
-        connections_max=config.host.connections_max,
-        body_max_bytes=config.host.body_max_bytes,
-        request_deadline_ms=config.host.request_deadline_ms,
-    )
-    return HttpServer(api.handle, limits)
-
-
-def _close_all(listeners: Sequence[Listener]) -> None:
-    for listener in listeners:
-        close_listener(listener)
+    serve_doors(doors, server, config, rings, nursery)
+    return Running(urls, config, made_secret, *doors.urls)
 
 
 async def _watch_signals(

@@ -17,6 +17,8 @@ from groupd.config_auth import CLAIMS as CLAIMS
 from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
 from groupd.config_checks import not_negative, positive
+from groupd.config_web import SHARE_PATH
+from groupd.config_web import WebConfig as WebConfig
 from groupd.config_webhooks import ConditionsConfig as ConditionsConfig
 from groupd.config_webhooks import WebhookConfig as WebhookConfig
 from groupd.config_webhooks import key_of as key_of
@@ -373,8 +375,9 @@ class Config:
     memory: bool = False
     rate_limits: bool = True
     """False lifts limits on rates and on connections per address; never quotas or sizes."""
-    link_url: str = "groupd://join/{code}"
-    """What ``share_link`` answers as ``url``; must contain ``{code}``."""
+    link_url: str = ""
+    """What ``share_link`` answers as ``url``; must contain ``{code}``. Left out, it is the share
+    page of ``web.public_url``, or ``groupd://join/{code}`` where there is none."""
     default_plan: str = "ordinary"
     categories: tuple[str, ...] = ()
     """The fixed list of group categories; empty takes any."""
@@ -386,6 +389,7 @@ class Config:
     tls: TlsConfig = attrs.field(factory=TlsConfig)
     metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
     host: HostConfig = attrs.field(factory=HostConfig)
+    web: WebConfig = attrs.field(factory=WebConfig)
     webhooks: tuple[WebhookConfig, ...] = ()
     """Endpoints that are told of what happens."""
     words: WordsConfig = attrs.field(factory=WordsConfig)
@@ -406,6 +410,8 @@ class Config:
                     f"tls: expected certificate and key, since listen has {url}; "
                     "name the two PEM files here, or with --tls-cert and --tls-key"
                 )
+        if self.web.is_protected and self.tls.certificate is None:
+            raise ConfigError(f"tls: expected certificate and key, since web has {self.web.listen}")
         _check_networks(self.trusted_proxies)
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"log_level: expected one of {', '.join(LOG_LEVELS)}")
@@ -413,5 +419,9 @@ class Config:
             raise ConfigError(f"default_plan: no plan {self.default_plan!r} in plans")
         if self.owner_leaves not in OWNER_LEAVES:
             raise ConfigError(f"owner_leaves: expected one of {', '.join(OWNER_LEAVES)}")
+        if not self.link_url:
+            public = self.web.public_url
+            page = "groupd://join/" if public is None else f"{public}{SHARE_PATH}"
+            object.__setattr__(self, "link_url", f"{page}{{code}}")
         if "{code}" not in self.link_url:
             raise ConfigError("link_url: expected a URL with {code} in it")

@@ -38,6 +38,7 @@ from groupd.config import (
     MetricsConfig,
     Plan,
     TlsConfig,
+    WebConfig,
     WebhookConfig,
     WordsConfig,
 )
@@ -265,7 +266,7 @@ def _converter() -> cattrs.Converter:
     )
     for cls in (
         *(Plan, Limits, IssuerConfig, AuthConfig, TlsConfig, MetricsConfig),
-        *(ConditionsConfig, HostConfig, WebhookConfig, WordsConfig, Config),
+        *(ConditionsConfig, HostConfig, WebConfig, WebhookConfig, WordsConfig, Config),
     ):
         converter.register_structure_hook(cls, _table_hook(cls, converter))
     return converter

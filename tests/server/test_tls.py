@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from groupd.config import TlsConfig
 from groupd.errors import ConfigError
 from groupd.server.certificates import client_context, server_context
+from groupd.server.layer import HELD_MAX_BYTES, PIECE_BYTES
 from groupd.server.link import LinkBroken
 from groupd.server.tls import (
-    HELD_MAX_BYTES,
-    PIECE_BYTES,
     RECORD_BYTES,
     HandshakeFailed,
     TlsLink,

@@ -80,6 +80,10 @@ def serve(
     host_api: Annotated[
         str | None, Parameter(help="http://HOST:PORT for a backend with a service key.")
     ] = None,
+    web: Annotated[
+        str | None,
+        Parameter(help="http://HOST:PORT or https://HOST:PORT for browsers."),
+    ] = None,
     rate_limits: Annotated[
         bool,
         Parameter(
@@ -104,6 +108,7 @@ def serve(
         data=data,
         memory=memory or None,
         host={"listen": host_api} if host_api else None,
+        web={"listen": web} if web else None,
         rate_limits=None if rate_limits else False,
         log_level=log_level,
     )
@@ -127,6 +132,8 @@ def _announce(console: Console, running: composition.Running) -> None:
         console.print(f"Metrics on [bold]{escape(running.metrics)}/metrics[/]")
     if running.host is not None:
         console.print(f"The host API is at [bold]{escape(running.host)}/v1/[/]")
+    if running.web is not None:
+        console.print(f"Browsers open [bold]{escape(running.web)}/chat[/]")
     if running.made_secret:
         secret = Path(config.data) / SECRET_FILE
         console.print(f"A secret for tokens was made: {escape(str(secret))}")

@@ -9,6 +9,7 @@ Placement rules:
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -18,7 +19,16 @@ import h11
 import structlog
 import trio
 
-from groupd.server.link import Link, LinkBroken, Listener, SocketLink, accept, close_listener
+from groupd.server.link import (
+    Link,
+    LinkBroken,
+    Listener,
+    SocketLink,
+    accept,
+    close_listener,
+)
+from groupd.server.poller import Poller
+from groupd.server.tls import secure
 
 log = structlog.get_logger()
 
@@ -63,6 +73,9 @@ class HttpResponse:
     body: bytes
     content_type: str = TEXT
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    take_over: Callable[[Link, bytes], None] | None = None
+    """With status 101: who has the link from then on, and what has come after the request. It must
+    not raise; ``Link.aclose`` is for it to call."""
 
 
 Handler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -79,11 +92,24 @@ def plain(status: int, text: str, **headers: str) -> HttpResponse:
 
 
 class HttpServer:
-    """Serves requests on its listeners, each connection in a task, until cancelled."""
+    """Serves requests on its listeners, each connection in a task, until cancelled.
 
-    def __init__(self, handle: Handler, limits: HttpLimits) -> None:
+    ``tls`` gives what is shown to whoever connects now, where it is HTTPS; ``poller`` is for who
+    takes links over.
+    """
+
+    def __init__(
+        self,
+        handle: Handler,
+        limits: HttpLimits,
+        *,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        poller: Poller | None = None,
+    ) -> None:
         self._handle = handle
         self._limits = limits
+        self._tls = tls
+        self._poller = poller
         self.connections = 0
 
     async def listen(self, listeners: Sequence[Listener]) -> None:
@@ -99,26 +125,32 @@ class HttpServer:
     async def _accept_loop(self, listener: Listener, nursery: trio.Nursery) -> None:
         while True:
             sock, address = await accept(listener)
-            link = SocketLink(sock, address)
+            link = SocketLink(sock, address, self._poller)
             if self.connections >= self._limits.connections_max:
                 await link.aclose()
                 continue
             nursery.start_soon(self.serve, link)
 
     async def serve(self, link: Link) -> None:
-        """Serve one connection to its end; the link is closed then."""
+        """Serve one connection to its end; the link is closed then, or somebody else's."""
         self.connections += 1
+        is_ours = True
         try:
-            await _Connection(link, self._handle, self._limits).run()
-        except LinkBroken:
-            pass  # Nobody is there to be answered.
+            context = self._tls()
+            if context is not None:
+                with trio.fail_after(self._limits.request_deadline_ms / 1_000):
+                    link = await secure(link, context)
+            is_ours = await _Connection(link, self._handle, self._limits).run()
+        except (LinkBroken, trio.TooSlowError):
+            pass  # Nobody is there to be answered, or does not speak TLS.
         except Exception:
             # A bug here must not end what is served beside it.
             log.exception("http_failed", peer=link.peer)
         finally:
             self.connections -= 1
-            with trio.CancelScope(shield=True):
-                await link.aclose()
+            if is_ours:
+                with trio.CancelScope(shield=True):
+                    await link.aclose()
 
 
 class _Connection:
@@ -130,18 +162,19 @@ class _Connection:
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_max_bytes)
 
-    async def run(self) -> None:
-        """Serve until the peer or a limit ends it."""
+    async def run(self) -> bool:
+        """Serve until the peer or a limit ends it; says whether the link is still ours."""
         for _ in range(self._limits.requests_max):
             # Once for idling and for a request's head, and from then on once for all the rest.
             with trio.move_on_after(self._limits.request_deadline_ms / 1_000) as scope:
                 if not await self._serve_one(scope):
-                    return
+                    return self._http.our_state is not h11.SWITCHED_PROTOCOL
                 self._http.start_next_cycle()
             if scope.cancelled_caught:
                 # Somebody who is slow gets a word if it leaves at once.
                 self._complain(408, "too slow")
-                return
+                break
+        return True
 
     async def _serve_one(self, scope: trio.CancelScope) -> bool:
         """Serve a request; says whether another one may follow."""
@@ -160,8 +193,22 @@ class _Connection:
         except Exception:
             log.exception("http_failed", path=request.path, peer=self._link.peer)
             response = plain(500, "a bug; it was logged")
+        if response.take_over is not None:
+            await self._hand_over(response, response.take_over)
+            return False
         await self._link.send_all(self._encode(response, is_head=request.method == "HEAD"))
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _hand_over(
+        self, response: HttpResponse, take_over: Callable[[Link, bytes], None]
+    ) -> None:
+        """Agree to another protocol, and let somebody else speak it."""
+        agreed = h11.InformationalResponse(
+            status_code=response.status, headers=list(response.headers.items())
+        )
+        await self._link.send_all(self._http.send(agreed) or b"")
+        early, _ = self._http.trailing_data
+        take_over(self._link, early)
 
     async def _receive(self, scope: trio.CancelScope) -> HttpRequest | None:
         """Read a request; None where the peer sends no further one."""

@@ -66,9 +66,11 @@ class Server:
         self.services = Services(
             hub, config, verify=verify, renew_keys=renew_keys, start_soon=nursery.start_soon
         )
-        self._poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
+        self.poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
+        """Who reads the links; those that somebody else accepts for ``admit`` need it."""
         self.sessions: set[Session] = set()
-        self._tls = tls
+        self.tls = tls
+        """What is shown to whoever connects now."""
         self._proxies = TrustedProxies.of(config.trusted_proxies)
         # Who is in the middle of a TLS handshake counts as well, here and in ``_arriving``. Before
         # a proxy has said whose a connection is, it counts only there.
@@ -94,7 +96,7 @@ class Server:
         """
         self.services.believe(verify, leeway_s=config.auth.leeway_s)
         self._proxies = TrustedProxies.of(config.trusted_proxies)
-        self._tls = tls
+        self.tls = tls
 
     # --- accepting
 
@@ -109,7 +111,7 @@ class Server:
 
         With ``is_protected`` they are for TLS, and show what the server has to show then.
         """
-        assert self._tls is not None or not is_protected
+        assert self.tls is not None or not is_protected
         self._listeners += listeners
         try:
             async with trio.open_nursery() as nursery:
@@ -123,11 +125,11 @@ class Server:
         try:
             while True:
                 sock, address = await accept(listener)
-                link = SocketLink(sock, address, self._poller)
+                link = SocketLink(sock, address, self.poller)
                 if is_operator:
                     self.admit(link, is_operator=True)
                 else:
-                    self.meet(link, self._tls if is_protected else None)
+                    self.meet(link, self.tls if is_protected else None)
         except trio.ClosedResourceError:
             pass  # ``stop`` has closed it.
 
@@ -286,14 +288,14 @@ class Server:
         """Serve the sessions until cancelled; then no link is left open."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._poller.run)
+                nursery.start_soon(self.poller.run)
                 nursery.start_soon(self.services.deadlines.run)
                 nursery.start_soon(self._sweep)
         finally:
             with trio.CancelScope(shield=True):
                 for session in tuple(self.sessions):
                     await session.link.aclose()
-            self._poller.close()
+            self.poller.close()
 
     async def _sweep(self) -> None:
         """End sessions whose token expired a grace ago, and forget rested users."""

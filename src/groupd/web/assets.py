@@ -1,0 +1,79 @@
+"""The files of the web listener: scripts, styles and pages that come with the package."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+import attrs
+
+from groupd.server.http import HttpResponse
+
+TYPES: Final[Mapping[str, str]] = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+}
+"""What may be among the files."""
+FILES_MAX: Final = 200
+MAX_AGE_S: Final = 300
+"""How long a browser need not ask again whether a file has changed."""
+
+
+@attrs.frozen
+class Asset:
+    """A file, as it is sent."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+class Assets:
+    """Files by their paths; a page is also found without its ``.html``."""
+
+    def __init__(self, files_: Mapping[str, Asset], headers: Mapping[str, str]) -> None:
+        self._files = files_
+        self._headers = headers
+
+    def find(self, path: str, known: str) -> HttpResponse | None:
+        """Give the file of a path, or that it is still the one of ``known`` tags; None for none."""
+        asset = self._files.get(path) or self._files.get(f"{path.rstrip('/')}.html")
+        if asset is None:
+            return None
+        headers = {
+            **self._headers,
+            "etag": asset.etag,
+            "cache_control": f"max-age={MAX_AGE_S}",
+        }
+        if asset.etag in known:
+            return HttpResponse(304, b"", asset.content_type, headers)
+        return HttpResponse(200, asset.body, asset.content_type, headers)
+
+
+def package_files() -> dict[str, Asset]:
+    """Read the files that come with the package: path below the listener -> file."""
+    found: dict[str, Asset] = {}
+
+    def read(folder: Traversable, path: str) -> None:
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.is_dir():
+                read(entry, f"{path}/{entry.name}")
+                continue
+            content_type = TYPES.get("." + entry.name.rpartition(".")[2])
+            if content_type is not None:
+                body = entry.read_bytes()
+                tag = hashlib.sha256(body).hexdigest()[:20]
+                found[f"{path}/{entry.name}"] = Asset(body, content_type, f'"{tag}"')
+
+    read(files("groupd.web") / "static", "")
+    assert len(found) <= FILES_MAX, "more files than the web listener is made for"
+    return found

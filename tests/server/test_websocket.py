@@ -1,0 +1,247 @@
+"""WebSocket over any link: what ``test_link.py`` asks of every kind, and what is particular to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from groupd.server.layer import HELD_MAX_BYTES
+from groupd.server.link import LinkBroken
+from groupd.server.websocket import SUBPROTOCOL, Framing, WebSocketLink, upgrade
+from groupd.testing.links import FakeLink, link_pair
+from tests.server.browser import FRAME_MAX_BYTES, websockets
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+"""RFC 6455, section 1.3, which also says what is answered to it."""
+ACCEPTED = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+ASKED = {
+    "host": "groupd.example",
+    "connection": "keep-alive, Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-key": KEY,
+    "sec-websocket-version": "13",
+}
+
+
+def asked(origins: list[str] | None = None, **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return upgrade("GET", "/ws", ASKED | named, origins=origins, frame_max_bytes=FRAME_MAX_BYTES)
+
+
+def served(frame_max_bytes: int = FRAME_MAX_BYTES) -> tuple[FakeLink, WebSocketLink]:
+    """Give what a client sends its bytes through, and the server's end."""
+    client, below = link_pair()
+    protocol = ServerProtocol(state=OPEN, max_size=(None, frame_max_bytes))
+    return client, WebSocketLink(below, protocol, Framing())
+
+
+def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+# --- agreeing to it
+
+
+def test_a_request_is_agreed_to_with_the_words_of_the_rfc() -> None:
+    answer = asked(sec_websocket_protocol=f"other, {SUBPROTOCOL}")
+
+    assert answer.status == 101
+    assert answer.headers["sec-websocket-accept"] == ACCEPTED
+    assert answer.headers["sec-websocket-protocol"] == SUBPROTOCOL
+    # It would be done for each reader.
+    assert "sec-websocket-extensions" not in answer.headers
+
+
+@pytest.mark.parametrize("offered", [{}, {"sec_websocket_protocol": "chat"}])
+def test_who_offers_no_protocol_of_ours_is_served_as_well(offered: dict[str, str]) -> None:
+    answer = asked(**offered)
+
+    assert answer.status == 101
+    assert "sec-websocket-protocol" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        ({"upgrade": "h2c"}, 426),
+        ({"connection": "close"}, 426),
+        ({"sec_websocket_version": "8"}, 400),
+        ({"sec_websocket_key": "short"}, 400),
+        ({"origin": "https://evil.example"}, 403),
+    ],
+)
+def test_what_is_no_good_request_is_refused(wrong: dict[str, str], status: int) -> None:
+    answer = asked(["https://groupd.example"], **wrong)
+
+    assert (answer.status, answer.protocol) == (status, None)
+
+
+def test_pages_that_are_listed_may_ask_and_programs_without_a_page() -> None:
+    assert asked(["https://app.example"], origin="https://app.example").status == 101
+    assert asked(["https://app.example"]).status == 101
+    assert asked(None, origin="https://anybody.example").status == 101
+
+
+# --- messages
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+def test_a_message_is_what_the_library_would_make(size: int) -> None:
+    data = bytes(size)
+
+    assert Framing().message(data) == Frame(Opcode.BINARY, data).serialize(mask=False)
+
+
+def test_a_message_is_made_once_for_all_who_are_sent_the_same() -> None:
+    framing, data = Framing(), b"what everybody reads"
+
+    assert framing.message(data) is framing.message(data)
+    assert framing.message(b"another").endswith(b"another")
+    assert framing.message(data).endswith(data)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=8), st.integers(1, 40))
+def test_bytes_come_through_however_they_are_cut(pieces: list[bytes], cut: int) -> None:
+    client, link = served()
+    sent = b"".join(frame(Opcode.BINARY, piece) for piece in pieces)
+    received = b""
+    for start in range(0, len(sent), cut):
+        client.try_send(sent[start : start + cut])
+        received += link.try_receive(65_536) or b""
+    assert received == b"".join(pieces)
+
+
+def test_a_message_in_several_frames_is_one_stream_of_bytes() -> None:
+    client, link = served()
+    client.try_send(frame(Opcode.BINARY, b"ab", fin=False))
+    client.try_send(frame(Opcode.PING, b"still there?"))
+    client.try_send(frame(Opcode.CONT, b"cd"))
+
+    assert link.try_receive(65_536) == b"abcd"
+    assert client.try_receive(100) == Frame(Opcode.PONG, b"still there?").serialize(mask=False)
+
+
+def test_what_came_with_the_request_is_read_first() -> None:
+    _client, below = link_pair()
+    protocol = ServerProtocol(state=OPEN)
+    link = WebSocketLink(below, protocol, Framing(), frame(Opcode.BINARY, b"early"))
+
+    assert link.try_receive(100) == b"early"
+    assert link.try_receive(100) is None
+
+
+# --- ends
+
+
+def close_code(data: bytes | None) -> int:
+    """Give the code of the frame that closes, which stands last."""
+    assert data is not None
+    at = data.rindex(b"\x88")
+    return int.from_bytes(data[at + 2 : at + 4])
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(Opcode.TEXT, b"{}"), CloseCode.UNSUPPORTED_DATA),
+        (Frame(Opcode.BINARY, b"no mask").serialize(mask=False), CloseCode.PROTOCOL_ERROR),
+        (b"GET / HTTP/1.1\r\n\r\n", CloseCode.PROTOCOL_ERROR),
+        (frame(Opcode.CONT, b"of nothing"), CloseCode.PROTOCOL_ERROR),
+        (frame(Opcode.BINARY, bytes(1_001)), CloseCode.MESSAGE_TOO_BIG),
+        (frame(Opcode.CLOSE, CloseCode.NORMAL_CLOSURE.to_bytes(2)), CloseCode.NORMAL_CLOSURE),
+    ],
+)
+def test_each_end_has_its_code(sent: bytes, code: int) -> None:
+    client, link = served(frame_max_bytes=1_000)
+    client.try_send(sent)
+
+    assert link.try_receive(65_536) == b""
+    assert close_code(client.try_receive(1_000)) == code
+    with pytest.raises(LinkBroken):
+        link.try_send(b"after the end")
+
+
+async def test_what_was_sent_before_the_end_is_read() -> None:
+    client, link = served()
+    client.try_send(frame(Opcode.BINARY, b"last words") + frame(Opcode.CLOSE))
+    calls: list[bytes | None] = []
+
+    link.watch(lambda: calls.append(link.try_receive(100)))
+    await trio.testing.wait_all_tasks_blocked()
+    assert calls[:2] == [b"last words", b""]
+
+
+async def test_a_side_that_ends_says_so_and_hears_the_other() -> None:
+    browser, server = websockets(*link_pair())
+    server.send_eof()
+
+    assert await browser.receive_some(100) == b""
+    assert await server.receive_some(100) == b""
+
+
+async def test_a_client_that_is_gone_without_a_word_has_ended() -> None:
+    client, link = served()
+    client.send_eof()
+
+    assert await link.receive_some(100) == b""
+
+
+def test_pings_that_nobody_reads_the_answers_of_end_the_link() -> None:
+    client, link = served()
+    client_below = link._below
+    assert isinstance(client_below, FakeLink)
+    client_below.capacity = 0
+    with pytest.raises(LinkBroken, match="pings more than it reads"):
+        for _ in range(HELD_MAX_BYTES // 100):
+            client.try_send(frame(Opcode.PING, bytes(125)))
+            link.try_receive(65_536)
+
+
+# --- asking whether somebody is there
+
+
+def test_who_says_something_is_not_asked() -> None:
+    client, link = served()
+    for _ in range(4):
+        client.try_send(frame(Opcode.BINARY, b"x"))
+        link.try_receive(100)
+        link.ask()
+    assert client.try_receive(100) is None
+
+
+def test_who_is_silent_is_asked_and_may_answer() -> None:
+    client, link = served()
+    link.ask()
+    link.ask()
+    assert client.try_receive(100) == Frame(Opcode.PING, b"").serialize(mask=False)
+
+    client.try_send(frame(Opcode.PONG))
+    assert link.try_receive(100) is None
+    link.ask()
+    link.ask()
+    assert link.try_send(b"still open") == 10
+
+
+async def test_who_does_not_answer_is_ended() -> None:
+    client, link = served()
+    heard: list[str] = []
+
+    def read() -> None:
+        try:
+            link.try_receive(100)
+        except LinkBroken as error:
+            heard.append(str(error))
+
+    link.watch(read)
+    for _ in range(3):
+        link.ask()
+    assert heard == ["the peer does not answer a ping"]
+    assert client.unread_bytes
