@@ -56,6 +56,7 @@ def bench(
         bool | None, Parameter(negative="--memory", help="One kind of store only. [both]")
     ] = None,
     tls: Annotated[bool, Parameter(negative="", help="groupd over TLS too.")] = False,
+    websocket: Annotated[bool, Parameter(negative="", help="groupd over WebSocket too.")] = False,
     ids: Annotated[
         bool, Parameter(negative="--no-ids", help="Whether posts carry request ids.")
     ] = True,
@@ -83,7 +84,9 @@ def bench(
     for small in (one for one in chosen if one.crowd > crowd_max()):
         console.print(f"{small.name}: descriptors allow only {crowd_max():,} of {small.crowd:,}")
     chosen = [one.resized(crowd=crowd_max()) if one.crowd else one for one in chosen]
-    targets = groupd_targets(memory=not durable, durable=durable is not False, tls=tls)
+    targets = groupd_targets(
+        memory=not durable, durable=durable is not False, tls=tls, websocket=websocket
+    )
     found, absent = peer_targets(list(PEERS) if peers else peer)
     for reason in absent:
         console.print(reason, style="yellow", markup=False)

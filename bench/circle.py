@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -13,7 +12,7 @@ from bench.connections import Connections, Pace
 from bench.entering import Token, enter_each, enter_voice, join
 from bench.fanout import FanOut
 from bench.figures import Outcome
-from bench.members import Canon, Failed, Member, Poster, Reader
+from bench.members import Canon, Failed, Member, Poster, Reader, Socket
 
 POSTS_PER_S: Final = 1
 JOINS_PER_S: Final = 10
@@ -70,7 +69,7 @@ def enter(
     """Connect a circle's members."""
     canon = Canon()
 
-    def make(place: int, user: str, sock: socket.socket, hello: dict[str, Any]) -> Reader:
+    def make(place: int, user: str, sock: Socket, hello: dict[str, Any]) -> Reader:
         return Member(user, sock, connections.buffer, canon)
 
     members = enter_each(connections, tokens, make)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Final
 
-from bench.members import READ_BYTES, Failed, Reader
+from bench.members import READ_BYTES, Failed, Reader, Socket
+from bench.websocket import MessageSocket
 
 TICK_S: Final = 0.05
 """How long a round waits for something to read at most."""
@@ -40,13 +41,21 @@ def at_ease() -> float:
 class Connections:
     """Connections to one port, and what reads each of them."""
 
-    def __init__(self, port: int, stack: ExitStack, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        stack: ExitStack,
+        *,
+        tls: ssl.SSLContext | None = None,
+        websocket: bool = False,
+    ) -> None:
         self.buffer = bytearray(READ_BYTES)
         """For all readers: nothing is kept in it."""
         self._opened = 0
         self._port = port
         self._stack = stack
         self._tls = tls
+        self._websocket = websocket
         self._connected: dict[int, Reader] = {}
         self._readers: dict[int, Callable[[], None]] = {}
         """What to call for a descriptor: bound methods, looked up once and not for each read."""
@@ -55,20 +64,20 @@ class Connections:
 
     def crowd(self) -> Connections:
         """Give connections that are read a slice at a time, so that these need not wait long."""
-        crowd = Connections(self._port, self._stack, tls=self._tls)
+        crowd = Connections(self._port, self._stack, tls=self._tls, websocket=self._websocket)
         crowd.buffer = self.buffer
         self._readers[crowd._epoll.fileno()] = crowd._slice
         self._epoll.register(crowd._epoll.fileno(), select.EPOLLIN)
         return crowd
 
-    def open(self) -> socket.socket:
+    def open(self) -> Socket:
         """Connect; the socket is closed with all the others, or by ``drop``."""
         sock = socket.create_connection(("127.0.0.1", self._port), source_address=self._source())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock, server_hostname="localhost")
         self._stack.callback(sock.close)
-        return sock
+        return MessageSocket(sock) if self._websocket else sock
 
     def _source(self) -> tuple[str, int]:
         """Give the address to connect from, one of loopback's many.

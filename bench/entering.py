@@ -21,7 +21,7 @@ from bench import dialect
 from bench.connections import Connections, Pace, at_ease
 from bench.counted import Watcher
 from bench.groups import Group, watched_places
-from bench.members import Canon, Failed, Member, Poster, Reader, Witness
+from bench.members import Canon, Failed, Member, Poster, Reader, Socket, Witness
 
 ARRIVING_MAX: Final = 500
 """Connections under way at once; groupd's listener queues 1,024."""
@@ -42,7 +42,7 @@ class Arrival(Reader):
     def __init__(
         self,
         user: str,
-        sock: socket.socket,
+        sock: Socket,
         buffer: bytearray,
         done: Callable[[], None],
     ) -> None:
@@ -207,7 +207,7 @@ def enter(
     canon, buffer = Canon(), connections.buffer
     watched = watched_places(len(tokens), posters)
 
-    def make(place: int, user: str, sock: socket.socket, hello: dict[str, Any]) -> Reader:
+    def make(place: int, user: str, sock: Socket, hello: dict[str, Any]) -> Reader:
         if place == len(tokens) - 1:
             return Witness(user, sock, buffer, canon)
         if place < posters:

@@ -66,6 +66,8 @@ class Job:
     with_ids: bool
     certificate: str | None
     """The file of the server's certificate, where TLS is spoken."""
+    websocket: bool = False
+    """Whether WebSocket is spoken."""
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Job:
@@ -85,7 +87,7 @@ def perform(job: Job) -> Outcome:
             tls = None if job.certificate is None else ssl.create_default_context()
             if tls is not None:
                 tls.load_verify_locations(job.certificate)
-            return _perform(job, Connections(job.port, stack, tls=tls))
+            return _perform(job, Connections(job.port, stack, tls=tls, websocket=job.websocket))
     except (Failed, BenchError, OSError) as error:
         return Outcome(problems=[str(error) or type(error).__name__])
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import msgpack
 
@@ -24,6 +24,22 @@ CANON_KEPT_BYTES: Final = 8_388_608
 READ_BYTES: Final = 262_144
 """The size of the buffer that all readers share."""
 SHOWN_BYTES: Final = 120
+
+
+class Socket(Protocol):
+    """What readers and posters need of a connection: a socket, or ``websocket.MessageSocket``."""
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it."""
+
+    def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0, /) -> int:
+        """Receive into the beginning of a buffer; 0 at the end."""
 
 
 class Failed(Exception):
@@ -66,7 +82,7 @@ class Canon:
 class Reader(ABC):
     """A connection that the load reads. ``buffer`` is shared: one read at a time."""
 
-    def __init__(self, user: str, sock: socket.socket, buffer: bytearray) -> None:
+    def __init__(self, user: str, sock: Socket, buffer: bytearray) -> None:
         self.user = user
         self.sock = sock
         self.progress = 0
@@ -103,7 +119,7 @@ class Reader(ABC):
 class Comparing(Reader):
     """One that compares what it reads with its group's canon. Its progress is in bytes of that."""
 
-    def __init__(self, user: str, sock: socket.socket, buffer: bytearray, canon: Canon) -> None:
+    def __init__(self, user: str, sock: Socket, buffer: bytearray, canon: Canon) -> None:
         super().__init__(user, sock, buffer)
         self.canon = canon
 
@@ -135,7 +151,7 @@ class Member(Comparing):
 class Witness(Comparing):
     """A silent member that decodes what it reads."""
 
-    def __init__(self, user: str, sock: socket.socket, buffer: bytearray, canon: Canon) -> None:
+    def __init__(self, user: str, sock: Socket, buffer: bytearray, canon: Canon) -> None:
         super().__init__(user, sock, buffer, canon)
         self.seqs: dict[int, int] = {}
         """Number of a post -> its seq."""
@@ -166,9 +182,7 @@ class Witness(Comparing):
 class Posting(Reader):
     """What all posters share: posts under way, and the times that they took."""
 
-    def __init__(
-        self, user: str, sock: socket.socket, buffer: bytearray, numbers: Iterator[int]
-    ) -> None:
+    def __init__(self, user: str, sock: Socket, buffer: bytearray, numbers: Iterator[int]) -> None:
         super().__init__(user, sock, buffer)
         self.refill = False
         """Whether an acknowledgement is followed by the next post."""
@@ -202,7 +216,7 @@ class Poster(Posting):
     def __init__(
         self,
         user: str,
-        sock: socket.socket,
+        sock: Socket,
         buffer: bytearray,
         canon: Canon,
         *,

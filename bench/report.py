@@ -234,6 +234,7 @@ def json_line(run: Run, *, machine: str, date: str) -> str:
         "server": run.target.name,
         "store": run.target.store,
         "tls": run.target.tls,
+        "websocket": run.target.websocket,
         "version": run.target.version,
         "round": run.round,
         "machine": machine,

@@ -73,6 +73,7 @@ def run_scenario(
             seconds=seconds,
             with_ids=with_ids,
             certificate=str(server.certificate) if server.certificate else None,
+            websocket=target.websocket,
         )
         outcome = _perform(job)
     return Run(scenario, target, outcome, number)

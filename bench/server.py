@@ -83,7 +83,12 @@ def reset_peak_rss(pid: int) -> None:
 
 @contextmanager
 def running_server(
-    directory: Path, *, memory: bool, core: int | None, tls: bool = False
+    directory: Path,
+    *,
+    memory: bool,
+    core: int | None,
+    tls: bool = False,
+    websocket: bool = False,
 ) -> Iterator[RunningServer]:
     """Run a server with its files in a directory; stop it at the end.
 
@@ -98,12 +103,13 @@ def running_server(
     if tls:
         certificate, key = make_certificate(directory)
         command += ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    command += ["--web", "http://127.0.0.1:0"] if websocket else []
     command += ["--no-rate-limits", "--log-level", "info", "--data", str(data)]
     command += ["--memory"] if memory else []
     with _process(command, log) as process:
         # Before it has threads, so that they inherit it.
         pin(process.pid, core)
-        yield RunningServer(process.pid, _port(process, log), data, certificate)
+        yield RunningServer(process.pid, _port(process, log, is_web=websocket), data, certificate)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_MAX_S)
@@ -153,7 +159,7 @@ def _process(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byt
             process.kill()  # Does nothing to one that has ended.
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+def _port(process: subprocess.Popen[bytes], log: Path, *, is_web: bool) -> int:
     """Wait until the log says where the server listens."""
     deadline = time.monotonic() + START_MAX_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -161,7 +167,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             if line.startswith(b"{") and line.endswith(b"}\n"):
                 entry = json.loads(line)
                 if entry.get("event") == "serving":
-                    return urlsplit(entry["urls"][0]).port or 0
+                    return urlsplit(entry["web"] if is_web else entry["urls"][0]).port or 0
         time.sleep(POLL_S)
     raise BenchError(f"the server did not start: {_end(log)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -14,7 +13,7 @@ from bench.connections import Connections
 from bench.entering import Arrival, Token, arrive, enter_each, enter_voice
 from bench.fanout import FanOut
 from bench.figures import Outcome
-from bench.members import Failed, Poster, Reader
+from bench.members import Failed, Poster, Reader, Socket
 from bench.server import reset_peak_rss, rss_bytes
 
 MISSED: Final = 20
@@ -35,7 +34,7 @@ class Returning(Arrival):
     def __init__(
         self,
         user: str,
-        sock: socket.socket,
+        sock: Socket,
         buffer: bytearray,
         done: Callable[[], None],
         *,
@@ -97,7 +96,7 @@ def enter(
     everybody = [token for of_group in tokens for token in of_group]
     cursors: dict[int, dict[str, int]] = {}
 
-    def make(place: int, user: str, sock: socket.socket, hello: dict[str, Any]) -> Reader:
+    def make(place: int, user: str, sock: Socket, hello: dict[str, Any]) -> Reader:
         cursors[place] = {one["group"]: one["head"] for one in hello["groups"]}
         return Sleeper(user, sock, connections.buffer)
 

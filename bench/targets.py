@@ -46,6 +46,7 @@ class Target:
     store: str = ""
     """Of groupd: ``memory`` or ``durable``."""
     tls: bool = False
+    websocket: bool = False
 
     @property
     def peer(self) -> Peer | None:
@@ -57,7 +58,8 @@ class Target:
         """Say what it is, in a few words."""
         if self.peer is not None:
             return self.peer.title
-        return " ".join(filter(None, (GROUPD, self.store, "TLS" if self.tls else "")))
+        kinds = ("TLS" if self.tls else "", "WebSocket" if self.websocket else "")
+        return " ".join(filter(None, (GROUPD, self.store, *kinds)))
 
     @property
     def version(self) -> str:
@@ -83,15 +85,22 @@ class Target:
                     yield Reached(peer.pids, peer.port, directory)
                 return
             with running_server(
-                directory, memory=self.store == "memory", core=core, tls=self.tls
+                directory,
+                memory=self.store == "memory",
+                core=core,
+                tls=self.tls,
+                websocket=self.websocket,
             ) as server:
                 yield Reached((server.pid,), server.port, server.data, server.certificate)
 
 
-def groupd_targets(*, memory: bool, durable: bool, tls: bool) -> list[Target]:
-    """List groupd in its kinds; with ``tls``, each also over TLS."""
+def groupd_targets(
+    *, memory: bool, durable: bool, tls: bool, websocket: bool = False
+) -> list[Target]:
+    """List groupd in its kinds; with ``tls`` and ``websocket``, each also over these."""
     stores = ["memory"] * memory + ["durable"] * durable
-    return [Target(GROUPD, store, kind) for store in stores for kind in ([False, True][: 1 + tls])]
+    ways = [(False, False)] + [(True, False)] * tls + [(False, True)] * websocket
+    return [Target(GROUPD, store, *way) for store in stores for way in ways]
 
 
 def peer_targets(names: Sequence[str]) -> tuple[list[Target], list[str]]:

@@ -15,6 +15,7 @@ import trio
 
 from groupd.auth import KeyRings
 from groupd.config import Config
+from groupd.config_web import SHARE_PATH
 from groupd.data_files import follow_service_keys, signing_key
 from groupd.server.certificates import client_context
 from groupd.server.http import HttpLimits, HttpServer
@@ -31,6 +32,7 @@ from groupd.web.conditions import HostConditions
 from groupd.web.keys import KeyRing as ServiceKeys
 from groupd.web.posting import http_post, http_question
 from groupd.web.pulse import Pulse
+from groupd.web.share import SharePage
 from groupd.web.site import SECURITY, Site
 from groupd.web.webhooks import Webhook
 
@@ -152,7 +154,7 @@ def _web_server(server: Server, config: Config, pulse: Pulse) -> HttpServer:
         admit=server.admit,
         frame_max_bytes=config.limits.frame_max_bytes,
         assets=Assets(package_files(), SECURITY),
-        pages={},
+        pages={SHARE_PATH: SharePage(server.services.hub, config.web, SECURITY).answer},
         watch=pulse.add,
     )
     limits = HttpLimits(

@@ -1,0 +1,117 @@
+"""A connection of the load that speaks WebSocket: what the messages hold, as if it were a socket.
+
+Nothing is checked that a browser would not check, and little that it would: whoever reads compares
+the bytes with what others have read. What is sent is masked with zeros, as which it stays the same.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from bench.members import Failed
+
+PART_MAX_BYTES: Final = 60_000
+"""Of a message that is sent: a larger one goes in several frames, since the server bounds each."""
+ANSWER_MAX_BYTES: Final = 8_192
+"""Of the answer to the request that begins it."""
+_REQUEST: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_PONG: Final = b"\x8a\x80\x00\x00\x00\x00"
+_CLOSE: Final = 8
+_PING: Final = 9
+
+
+class MessageSocket:
+    """A socket whose bytes travel in messages of WebSocket. Owns the one below."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Agree on it; raises Failed where the server does not."""
+        self._below = sock
+        self._left = 0
+        # The beginning of a frame whose length has not come whole.
+        self._head = b""
+        sock.sendall(_REQUEST)
+        answer = b""
+        # Nothing follows the answer before the first request.
+        while not answer.endswith(b"\r\n\r\n") and len(answer) < ANSWER_MAX_BYTES:
+            piece = sock.recv(ANSWER_MAX_BYTES)
+            if not piece:
+                break
+            answer += piece
+        if not answer.startswith(b"HTTP/1.1 101 "):
+            raise Failed(f"the server does not speak WebSocket: {answer[:100]!r}")
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+        return self._below.fileno()
+
+    def close(self) -> None:
+        """Close the socket below."""
+        self._below.close()
+
+    def sendall(self, data: bytes) -> None:
+        """Send bytes as one message."""
+        parts, first = [], 0x02
+        for start in range(0, len(data), PART_MAX_BYTES):
+            part = data[start : start + PART_MAX_BYTES]
+            is_last = start + len(part) == len(data)
+            size = len(part)
+            length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2)
+            parts += [bytes((first | 0x80 * is_last,)), length, bytes(4), part]
+            first = 0x00
+        self._below.sendall(b"".join(parts))
+
+    def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive what is in messages into the beginning of a buffer; 0 at the end."""
+        while True:
+            size = self._below.recv_into(buffer, nbytes, flags)
+            if not size:
+                return 0
+            kept = self._unwrap(buffer, size)
+            if kept:
+                return kept
+
+    def _unwrap(self, buffer: bytearray, size: int) -> int:
+        """Leave only what frames hold; give how much that is, which may be nothing yet."""
+        at = kept = 0
+        if self._head:
+            # It has come in two reads: so seldom that it may be copied.
+            joined = self._head + bytes(buffer[:size])
+            self._head = b""
+            if len(joined) > len(buffer):
+                raise Failed("a read that is larger than the buffer")
+            size = len(joined)
+            buffer[:size] = joined
+        while at < size:
+            if not self._left:
+                head = self._length(buffer, at, size)
+                if not head:
+                    self._head = bytes(buffer[at:size])
+                    break
+                at += head
+                continue
+            piece = min(self._left, size - at)
+            if at != kept:
+                buffer[kept : kept + piece] = buffer[at : at + piece]
+            kept, at = kept + piece, at + piece
+            self._left -= piece
+        return kept
+
+    def _length(self, buffer: bytearray, at: int, size: int) -> int:
+        """Read how long a frame is; give the bytes that say so, 0 where they are not all there."""
+        if size - at < 2:
+            return 0
+        kind, short = buffer[at] & 0x0F, buffer[at + 1]
+        if kind == _CLOSE:
+            raise Failed("the server has closed the WebSocket")
+        more = {126: 2, 127: 8}.get(short, 0)
+        if size - at < 2 + more:
+            return 0
+        self._left = int.from_bytes(buffer[at + 2 : at + 2 + more]) if more else short
+        if kind == _PING:
+            # The server's are empty.
+            self._below.sendall(_PONG)
+        return 2 + more
