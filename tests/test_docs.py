@@ -20,6 +20,7 @@ from groupd.config import (
     MetricsConfig,
     Plan,
     TlsConfig,
+    WebConfig,
     WebhookConfig,
     WordsConfig,
 )
@@ -32,7 +33,7 @@ from groupd.storage.sqlite_schema import MIGRATIONS
 from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
-TABLES = ("auth", "tls", "metrics", "host", "limits", "plans", "webhooks", "words")
+TABLES = ("auth", "tls", "metrics", "host", "web", "limits", "plans", "webhooks", "words")
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
 
 
@@ -45,6 +46,7 @@ def _documented() -> dict[str, str]:
         (r"## `\[metrics\]`", "metrics."),
         (r"## `\[host\]`", "host."),
         (r"## `\[host.conditions\]`", "conditions."),
+        (r"## `\[web\]`", "web."),
         (r"## `\[\[webhooks", "webhooks."),
         (r"## `\[words\]`", "words."),
         (r"### `\[\[auth", "issuers."),
@@ -83,6 +85,7 @@ def _settings() -> dict[str, Any]:
             if name != "conditions"
         },
         "conditions": attrs.asdict(ConditionsConfig()),
+        "web": attrs.asdict(WebConfig()),
         "words": attrs.asdict(WordsConfig()),
         "issuers": issuer,
         "webhooks": {field.name: field.default for field in attrs.fields(WebhookConfig)},

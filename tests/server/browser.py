@@ -10,7 +10,7 @@ from websockets.uri import parse_uri
 from groupd.server.link import Link
 from groupd.server.websocket import Framing, WebSocketLink
 
-FRAME_MAX_BYTES = 1 << 20
+FRAME_MAX_BYTES = 1 << 22
 
 
 class Masking(Framing):

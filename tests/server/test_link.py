@@ -27,6 +27,7 @@ from groupd.server.link import (
     listener_url,
     open_listeners,
 )
+from groupd.server.websocket import WebSocketLink
 from groupd.testing.links import link_pair
 from tests.server.browser import websockets
 from tests.server.conftest import Contexts, secured
@@ -206,6 +207,8 @@ async def test_the_end_is_read_after_what_was_sent_and_again_on_every_read(pair:
 
 async def test_after_send_eof_the_other_direction_still_works(pair: Pair) -> None:
     a, b = pair
+    if isinstance(a, WebSocketLink):
+        pytest.skip("a WebSocket ends in both directions. RFC 6455, section 5.5.1")
     a.send_eof()
     a.send_eof()
     assert await b.receive_some(10) == b""

@@ -192,6 +192,8 @@ async def test_a_client_that_is_gone_without_a_word_has_ended() -> None:
     client.send_eof()
 
     assert await link.receive_some(100) == b""
+    link.send_eof()
+    await link.aclose()
 
 
 def test_pings_that_nobody_reads_the_answers_of_end_the_link() -> None:

@@ -203,9 +203,8 @@ class _Connection:
         self, response: HttpResponse, take_over: Callable[[Link, bytes], None]
     ) -> None:
         """Agree to another protocol, and let somebody else speak it."""
-        agreed = h11.InformationalResponse(
-            status_code=response.status, headers=list(response.headers.items())
-        )
+        headers = [(name.replace("_", "-"), value) for name, value in response.headers.items()]
+        agreed = h11.InformationalResponse(status_code=response.status, headers=headers)
         await self._link.send_all(self._http.send(agreed) or b"")
         early, _ = self._http.trailing_data
         take_over(self._link, early)

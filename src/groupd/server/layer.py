@@ -171,6 +171,8 @@ class LayeredLink:
         data = self._take_unread()
         if data is not None:
             return data
+        if self._broken:
+            raise LinkBroken(self._broken)
         came = self._below.try_receive(max_bytes)
         return None if came is None else self._take(came)
 

@@ -94,7 +94,7 @@ class Framing:
     __slots__ = ("_data", "_message")
 
     def __init__(self) -> None:
-        self._data: bytes | memoryview = b""
+        self._data: bytes | memoryview | None = None
         self._message = b""
 
     def message(self, data: bytes | memoryview) -> bytes:
@@ -187,14 +187,21 @@ class WebSocketLink(LayeredLink):
     def _reply(self) -> None:
         """Send what the protocol has to say: a pong, or its end."""
         for data in self._protocol.data_to_send():
-            if data:
-                self._say(data)
-            else:
+            if not data:
                 self._has_ended = True
+                continue
+            try:
+                self._say(data)
+            except LinkBroken:
+                # Who has said the end, and is gone, need not hear ours.
+                if self._broken or self._protocol.close_rcvd is None:
+                    raise
         if self._protocol.close_sent is not None:
             self._has_said_end = True
 
     def _farewell(self) -> bytes:
         """Give the frame that closes, with the code for a going away."""
+        if self._protocol.state is not OPEN:
+            return b""  # The other side has gone without a word.
         self._protocol.send_close(CloseCode.GOING_AWAY)
         return b"".join(self._protocol.data_to_send())

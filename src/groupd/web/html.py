@@ -22,7 +22,7 @@ Child: TypeAlias = Element | str | None
 """What may be in an element: another one, text, or nothing."""
 
 
-def tag(name: str, *children: Child, **attributes: str | None) -> Element:
+def tag(element: str, /, *children: Child, **attributes: str | None) -> Element:
     """Make an element.
 
     Of an attribute's name, an underscore at the end goes (``class_``), and others become hyphens;
@@ -33,9 +33,9 @@ def tag(name: str, *children: Child, **attributes: str | None) -> Element:
         for key, value in attributes.items()
         if value is not None
     )
-    if name in VOID:
-        return Element(f"<{name}{named}>")
-    return Element(f"<{name}{named}>{''.join(map(_markup, children))}</{name}>")
+    if element in VOID:
+        return Element(f"<{element}{named}>")
+    return Element(f"<{element}{named}>{''.join(map(_markup, children))}</{element}>")
 
 
 def document(language: str, head: list[Element], body: list[Element]) -> bytes:

@@ -116,7 +116,7 @@ class SharePage:
 
     async def _look_up_in(self, tenant: str, code: str) -> _Shared:
         nobody = Identity(user=NOBODY, tenant=tenant)
-        shown = _plain(await self._hub.read(nobody, OpenLink.parse({"code": code})))
+        shown = _plain(await self._hub.read(nobody, OpenLink.parse({"code": code}), group=None))
         if shown["status"] in STATUS:
             raise _Gone(*STATUS[shown["status"]])
         stats: Mapping[str, Any] = {}
@@ -128,7 +128,7 @@ class SharePage:
         sharer = ""
         with suppress(Rejected):  # Of whom nothing is known.
             profile = Profile.parse({"user": shown["sharer"]})
-            sharer = _plain(await self._hub.read(nobody, profile)).get("name", "")
+            sharer = _plain(await self._hub.read(nobody, profile, group=None)).get("name", "")
         return _Shared(shown["group"], shown["status"], sharer, stats)
 
 
