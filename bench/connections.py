@@ -71,13 +71,18 @@ class Connections:
         return crowd
 
     def open(self) -> Socket:
-        """Connect; the socket is closed with all the others, or by ``drop``."""
+        """Connect; what comes of it is closed with all the others, or by ``drop``."""
+        sock = self.open_plain()
+        return MessageSocket(sock) if self._websocket else sock
+
+    def open_plain(self) -> socket.socket:
+        """Connect, whatever is spoken then."""
         sock = socket.create_connection(("127.0.0.1", self._port), source_address=self._source())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock, server_hostname="localhost")
         self._stack.callback(sock.close)
-        return MessageSocket(sock) if self._websocket else sock
+        return sock
 
     def _source(self) -> tuple[str, int]:
         """Give the address to connect from, one of loopback's many.

@@ -5,19 +5,20 @@ What a peer loses is a figure, not a failure: some of them promise no more.
 
 from __future__ import annotations
 
+import socket
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from bench.members import READ_BYTES, Failed, Posting, Reader, Socket
+from bench.members import READ_BYTES, Failed, Posting, Reader
 from bench.text import Scanner, text_of
 
 
 class Counter(Reader):
     """A silent member. Its progress is in deliveries."""
 
-    def __init__(self, user: str, sock: Socket, buffer: bytearray, marker: bytes) -> None:
+    def __init__(self, user: str, sock: socket.socket, buffer: bytearray, marker: bytes) -> None:
         super().__init__(user, sock, buffer)
         self._marker = marker
 
@@ -99,7 +100,7 @@ class AnsweredPoster(Posting):
     def __init__(
         self,
         user: str,
-        sock: Socket,
+        sock: socket.socket,
         buffer: bytearray,
         *,
         inner: Reader | None,

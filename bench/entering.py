@@ -7,7 +7,6 @@ and not how long a kernel waits before it knocks again.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -170,7 +169,7 @@ def join(
 def enter_each(
     connections: Connections,
     tokens: Sequence[Token],
-    make: Callable[[int, str, socket.socket, dict[str, Any]], Reader],
+    make: Callable[[int, str, Socket, dict[str, Any]], Reader],
 ) -> list[Reader]:
     """Connect users; ``make`` is given place, user, socket and the answer to hello.
 

@@ -16,7 +16,7 @@ import attrs
 from bench.connections import Connections
 from bench.counted import AnsweredPoster, Counter, EchoedPoster, Watcher
 from bench.groups import Group, watched_places
-from bench.members import Canon, Member, Posting, Reader, Socket
+from bench.members import Canon, Member, Posting, Reader
 from bench.peers.base import Dialect
 
 ENTERING_MAX: Final = 100
@@ -31,7 +31,7 @@ class Seat:
 
     user: str
     group: str
-    sock: Socket
+    sock: socket.socket
     """To which posts are delivered."""
     posting: socket.socket | None
     """By which it posts: the same, or one of its own."""
@@ -45,7 +45,7 @@ class Seat:
         if apart and self.posting is not None:
             self._enter(speak, self.posting, posts=True)
 
-    def _enter(self, speak: Dialect, sock: Socket, *, posts: bool) -> None:
+    def _enter(self, speak: Dialect, sock: socket.socket, *, posts: bool) -> None:
         sock.settimeout(ENTER_MAX_S)
         speak.enter(sock, self.user, self.group, posts=posts)
         sock.settimeout(None)
@@ -75,10 +75,10 @@ def _seats(
 ) -> list[Seat]:
     seats = []
     for place, user in enumerate(users):
-        sock = connections.open()
+        sock = connections.open_plain()
         posting = None
         if place < posters:
-            posting = connections.open() if speak.posts_apart else sock
+            posting = connections.open_plain() if speak.posts_apart else sock
         seats.append(Seat(user, f"g{number:03}", sock, posting, number * posters + place))
     return seats
 
