@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 from groupd import native
 from groupd.domain.base import GROUP, StreamKey
 from groupd.engine import peer as peers
 from groupd.engine.peer import Peer
 from groupd.server.link import SocketLink
+from groupd.server.websocket import Framing, WebSocketLink
 
 pytestmark = pytest.mark.skipif(not native.IS_COMPILED, reason="nothing is compiled here")
 
@@ -250,3 +253,94 @@ def test_a_forked_process_writes_to_pages_of_its_own(
     peers.push_all(peers_of_all, STREAM, b"q" * 14_000)
     for _one, other in hundred:
         assert read(other, 42_000) == b"p" * 14_000 + b"c" * 14_000 + b"q" * 14_000
+
+
+# --- messages
+
+
+def websocket(sock: socket.socket) -> WebSocketLink:
+    protocol = ServerProtocol(state=OPEN)
+    return WebSocketLink(SocketLink(sock, "somebody"), protocol, Framing())
+
+
+def held_in(sock: socket.socket) -> bytes:
+    """Give what the messages hold that have come; all of them are short."""
+    data, held = sock.recv(1 << 20), b""
+    while data:
+        assert data[0] == 0x82
+        size, head = data[1], 2
+        if size == 126:
+            size, head = int.from_bytes(data[2:4]), 4
+        held, data = held + data[head : head + size], data[head + size :]
+    return held
+
+
+def test_who_reads_messages_gets_what_the_others_get(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    assert native.fanout is not None
+    link = websocket(pair[0])
+    assert type(link.send) is native.fanout.MessageSender
+    peer = peer_of(link.send)
+    native.fanout.push_all({peer: 0}, STREAM, b"one")
+    native.fanout.push_all({peer: 0}, STREAM, b"two" * 100)
+    assert held_in(pair[1]) == b"one" + b"two" * 100
+
+
+@given(st.lists(st.tuples(st.integers(1, 3_000), st.integers(0, 4_000)), max_size=30))
+def test_messages_stay_whole_however_little_the_kernel_takes(
+    rounds: list[tuple[int, int]],
+) -> None:
+    assert native.fanout is not None
+    one, other = socket.socketpair()
+    with one, other:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)
+        other.setblocking(False)
+        link = websocket(one)
+        peer = Peer(
+            try_send=link.send,
+            wake=lambda: None,
+            broken=lambda: None,
+            head_of=lambda stream: 0,
+            max_bytes=1 << 20,
+        )
+        sent, came, rest = b"", b"", b""
+        for number, (size, wanted) in enumerate(rounds):
+            chunk = bytes((number,)) * size
+            sent += chunk
+            native.fanout.push_all({peer: 0}, STREAM, chunk)
+            with suppress(BlockingIOError):
+                came += other.recv(wanted) if wanted else b""
+            # The session's writer, as far as the kernel lets it.
+            rest = rest or peer.take()
+            while rest and (taken := link.try_send(rest)):
+                rest = rest[taken:] or peer.take()
+        for _ in range(10_000):
+            with suppress(BlockingIOError):
+                came += other.recv(65_536)
+            rest = rest or peer.take()
+            if not rest:
+                break
+            rest = rest[link.try_send(rest) :]
+        with suppress(BlockingIOError):
+            came += other.recv(1 << 20)
+    held = b""
+    while came:
+        size, head = came[1], 2
+        if size >= 126:
+            more = 2 if size == 126 else 8
+            size, head = int.from_bytes(came[2 : 2 + more]), 2 + more
+        held, came = held + came[head : head + size], came[head + size :]
+    assert held == sent
+
+
+def test_a_message_to_a_socket_that_is_gone_is_given_up(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    assert native.fanout is not None
+    heard: list[str] = []
+    link = websocket(pair[0])
+    peer = peer_of(link.send, heard)
+    pair[1].close()
+    native.fanout.push_all({peer: 0}, STREAM, b"nobody reads this")
+    assert heard == ["broken"]

@@ -51,7 +51,7 @@ cdef extern from *:
     ssize_t sendfile(int out, int in_, off_t* at, size_t size) nogil
 
 
-VERSION = 2
+VERSION = 3
 """As in ``native/__init__.py``."""
 
 cdef enum:
@@ -182,13 +182,35 @@ cdef class Sender:
         return taken
 
 
+@cython.auto_pickle(False)
+cdef class MessageSender:
+    """Sends through the socket of a link that puts what it sends into messages.
+
+    ``link`` is the ``WebSocketLink``: its ``is_clear`` says that nothing of it waits, ``message(data)``
+    gives what bytes are on the socket, ``hold(rest, size)`` takes what the socket did not.
+    """
+
+    cdef Sender sender
+    cdef object link
+
+    def __init__(self, Sender sender not None, link):
+        self.sender = sender
+        self.link = link
+
+    def __call__(self, bytes data not None):
+        """Give how many bytes left, as the link's ``try_send``."""
+        return self.link.try_send(data)
+
+
 def push_all(peers, stream, bytes chunk not None):
     """Give the same frames to many. See ``engine.peer.push_all``."""
     cdef ssize_t size = PyBytes_GET_SIZE(chunk), taken
-    cdef object peer, try_send
+    cdef object peer, try_send, link
     cdef int sends = 0
-    cdef off_t at = -1
-    if size >= SHARED_MIN_BYTES and len(peers) >= SHARED_MIN_PEERS:
+    cdef bint is_shared = size >= SHARED_MIN_BYTES and len(peers) >= SHARED_MIN_PEERS
+    cdef off_t at = -1, message_at = -1
+    cdef bytes message = None
+    if is_shared:
         at = SHEET.lay(chunk)
     try:
         for peer in peers:
@@ -196,6 +218,32 @@ def push_all(peers, stream, bytes chunk not None):
                 peer._push_busy(stream, chunk)
                 continue
             try_send = peer._try_send
+            if type(try_send) is MessageSender:
+                link = (<MessageSender>try_send).link
+                if not link.is_clear:
+                    peer._push_elsewhere(chunk)
+                    continue
+                if message is None:
+                    message = link.message(chunk)
+                    if is_shared:
+                        message_at = SHEET.lay(message)
+                sends += 1
+                if sends == SENDS_MAX:
+                    sends = 0
+                    with nogil:
+                        pass
+                taken = (<MessageSender>try_send).sender.send(message, message_at)
+                if taken == PyBytes_GET_SIZE(message):
+                    continue
+                if taken == -EAGAIN:
+                    peer._keep(chunk)
+                elif taken >= 0:
+                    # Begun: it counts as not sent, and what is left of it goes first.
+                    link.hold(message[taken:], size)
+                    peer._keep(chunk)
+                else:
+                    peer._give_up()
+                continue
             if type(try_send) is not Sender:
                 peer._push_elsewhere(chunk)
                 continue
@@ -215,4 +263,6 @@ def push_all(peers, stream, bytes chunk not None):
                 peer._give_up()
     finally:
         if at != -1:
+            SHEET.lift()
+        if message_at != -1:
             SHEET.lift()

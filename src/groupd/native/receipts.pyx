@@ -20,7 +20,7 @@ from groupd.native.encoding cimport UUID_BYTES, read_uuid7
 
 import cython
 
-VERSION = 2
+VERSION = 3
 """As in ``native/__init__.py``."""
 
 cdef enum:

@@ -28,7 +28,7 @@ from groupd.native.encoding cimport (
 from hashlib import sha256 as _sha256
 from os import fsencode
 
-VERSION = 2
+VERSION = 3
 """As in ``native/__init__.py``."""
 
 cdef extern from "<dlfcn.h>" nogil:

@@ -82,6 +82,25 @@ class LayeredLink:
 
     # --- sending
 
+    @property
+    def is_clear(self) -> bool:
+        """Say whether what is sent now would be the next on its way."""
+        return not (
+            self._held
+            or self._early_bytes
+            or self._is_sending
+            or self._has_said_end
+            or self._broken
+        )
+
+    def hold(self, rest: bytes, size: int) -> None:
+        """Have what is left of a piece of ``size`` bytes whose beginning has left; it goes next.
+
+        For who wraps and sends in this link's place. What is offered next must begin with the
+        piece.
+        """
+        self._held, self._early_bytes = rest, size
+
     def try_send(self, data: bytes | memoryview) -> int:
         """Send what can leave at once. See ``Link``."""
         if self._broken or self._has_said_end:
@@ -99,8 +118,7 @@ class LayeredLink:
             wrapped = self._wrap(piece)
             sent = self._below.try_send(wrapped)
             if sent != len(wrapped):
-                self._held = wrapped[sent:]
-                self._early_bytes = len(piece)
+                self.hold(wrapped[sent:], len(piece))
                 break
             taken += len(piece)
         return taken

@@ -15,7 +15,7 @@ to be done for each, with memory of its own for each.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -27,6 +27,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
+from groupd import native
 from groupd.server.layer import LayeredLink
 from groupd.server.link import Link, LinkBroken
 
@@ -138,8 +139,20 @@ class WebSocketLink(LayeredLink):
         if early:
             self._unread = self._unwrap(early)
 
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        """Give ``try_send``, or what does the same without Python. See ``Link``."""
+        below, fanout = self._below.send, native.fanout
+        if fanout is None or type(below) is not fanout.Sender:
+            return self.try_send
+        sender: Callable[[bytes], int] = fanout.MessageSender(below, self)
+        return sender
+
+    def message(self, data: bytes | memoryview) -> bytes:
+        """Put some bytes into a message."""
+        return self._framing.message(data)
+
     def _wrap(self, data: bytes | memoryview) -> bytes:
-        """Give the message with some bytes."""
         return self._framing.message(data)
 
     def _unwrap(self, data: bytes) -> bytes | None:
