@@ -47,7 +47,7 @@ from groupd.storage.backup import adopt
 from groupd.storage.log import Log, open_log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
-from groupd.storage.sqlite import SqliteStore
+from groupd.storage.sqlite import FILE_NAME, SqliteStore
 from groupd.system import SystemClock, system_ports
 
 log = structlog.get_logger()
@@ -289,6 +289,7 @@ async def _serve_from(
         running = _listen(server, config, nursery, rings, made_secret=made_secret)
         nursery.start_soon(server.run)
         nursery.start_soon(rings.run)
+        nursery.start_soon(server.services.figures.run, None if config.memory else data / FILE_NAME)
         if handle_signals:
             # Before anybody is told that it runs, and may end it.
             await nursery.start(_watch_signals, ending, nursery)

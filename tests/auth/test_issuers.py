@@ -58,6 +58,14 @@ def test_an_issuer_without_a_tenant_speaks_for_that_of_no_name_alone() -> None:
     assert "cannot speak" in refused(token(SHOP_SECRET, iss="app", tenant="bank"), by)
 
 
+def test_only_the_app_itself_makes_operators_of_all_tenants() -> None:
+    by = verifier(SHOP, secret=SECRET)
+    given = token(SHOP_SECRET, iss=SHOP.issuer, scope="read operator:all")
+    assert refused(given, by) == "scope: its issuer cannot speak for operator:all"
+    assert by.verify(token(SHOP_SECRET, iss=SHOP.issuer, scope="operator"), NOW_MS).tenant == "shop"
+    assert by.verify(token(SECRET, scope="operator:all"), NOW_MS).scope == "operator:all"
+
+
 def test_the_keys_of_one_issuer_sign_for_no_other() -> None:
     by = verifier(SHOP, BANK, secret=SECRET)
     for secret, issuer in ((SHOP_SECRET, BANK), (SECRET, BANK), (BANK_SECRET, SHOP)):

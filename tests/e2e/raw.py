@@ -61,7 +61,7 @@ class RawClient:
         msgid = next(self._msgids)
         return msgid, request(msgid, method, params)
 
-    async def send(self, method: str, **params: Any) -> int:
+    async def send(self, method: str, /, **params: Any) -> int:
         """Send a request and do not wait for its answer; give its msgid."""
         msgid, data = self.frame(method, params)
         await self.send_bytes(data)
@@ -119,10 +119,10 @@ class RawClient:
         except Rejected as refusal:
             return refusal
 
-    async def ask(self, method: str, **params: Any) -> Map:
+    async def ask(self, method: str, /, **params: Any) -> Map:
         return await self.answer(await self.send(method, **params))
 
-    async def refusal(self, method: str, **params: Any) -> Rejected:
+    async def refusal(self, method: str, /, **params: Any) -> Rejected:
         """Ask for what must be refused; give the refusal."""
         outcome = await self.outcome(await self.send(method, **params))
         assert isinstance(outcome, Rejected), f"{method} was not refused: {outcome}"

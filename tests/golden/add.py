@@ -56,6 +56,7 @@ from groupd.domain.group.moderation import (
     Unmuted,
 )
 from groupd.domain.group.nicknames import Nicknamed
+from groupd.domain.group.operated import Operated
 from groupd.domain.group.orders import Ordered
 from groupd.domain.group.reactions import Reacted, Unreacted
 from groupd.domain.group.recalls import Recalled
@@ -188,6 +189,7 @@ EXAMPLES: Final[Mapping[str, Event]] = {
     "unmuted": Unmuted(member="user-2"),
     "all_muted": AllMuted(on=True),
     "slow_mode_set": SlowModeSet(interval_ms=21_600_000),
+    "operated": Operated(act="ban", member="user-2", reason="广告", operator="ops-1"),
     "profiled": Profiled(
         name="王芳",
         picture="https://example.com/b.png",

@@ -65,9 +65,10 @@ async def everything(rig: Rig) -> Witness:
         await client.hear_all()
         await client.ask("account_history", limit=500)
     operator = await _operator(rig)
+    fay = await _look_on(rig, operator)
     carl = await _farewell(rig, operator)
     backend = await _following(rig, operator)
-    return Witness(*people.values(), phone, operator, carl, backend)
+    return Witness(*people.values(), phone, operator, fay, carl, backend)
 
 
 async def _walk(rig: Rig, people: Mapping[str, Client]) -> None:
@@ -304,6 +305,27 @@ async def _following(rig: Rig, operator: Client) -> Client:
     audit = await operator.ask("operator_audit", limit=1)
     await operator.ask("operator_audit", before=audit["next"])
     return backend
+
+
+async def _look_on(rig: Rig, operator: Client) -> Client:
+    """Do what a console does; gives the owner of a group to which it is done."""
+    rig.server.services.figures.note()
+    await operator.ask("operator_figures")
+    page = await operator.ask("operator_groups", limit=1)
+    await operator.ask("operator_groups", after=page["next"])
+    page = await operator.ask("operator_users", limit=1)
+    await operator.ask("operator_users", query="ann")
+    await operator.ask("operator_user", user="ann", limit=1)
+    await operator.ask("operator_explain", user="carl", method="create")
+    fay = await rig.enter("fay")
+    group = (await fay.ask("create", name="广告", members=["gus"]))["group"]
+    await fay.ask("announce", group=group, text="便宜")
+    await operator.ask("operator_group", group=group, limit=1)
+    await operator.ask("operator_ban", group=group, user="gus", reason="广告", id=rig.new_id())
+    await fay.hear_all()
+    await operator.ask("operator_dissolve", group=group, reason="广告")
+    await fay.hear_all()
+    return fay
 
 
 async def _farewell(rig: Rig, operator: Client) -> Client:

@@ -1,28 +1,57 @@
-"""What only the operator may ask, and only on the operator's own socket."""
+"""What only operators may ask: on the operator's own socket, and some of it with a token."""
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
+from groupd.domain.catalog import REQUESTS
+from groupd.domain.operating import BY_TOKEN
 from groupd.storage.memory import MemoryStore
 from tests.server.bench import open_bench, settled
 
-METHODS = {
-    "operator_log": {"group": "G" * 16},
-    "operator_check": {},
-    "operator_backup": {"directory": "/nowhere/at/all"},
+ALL = sorted(method for method, cls in REQUESTS.items() if cls.operator)
+ON_THE_SOCKET = sorted(set(ALL) - BY_TOKEN)
+PARAMS = {
+    "group": "G" * 16,
+    "user": "ann",
+    "method": "post",
+    "reason": "why",
+    "directory": "/nowhere/at/all",
 }
+"""What any of them may need."""
 
 
-async def test_operator_methods_do_not_exist_for_users(autojump_clock: MockClock) -> None:
+def test_what_a_token_is_enough_for_are_methods_of_operators() -> None:
+    assert set(ALL) > BY_TOKEN
+    # What reads or writes files, or looks at all tenants at once, is never among them.
+    of_the_machine = {"operator_backup", "operator_check", "operator_disconnect", "operator_revoke"}
+    assert set(ON_THE_SOCKET) == of_the_machine
+
+
+@pytest.mark.parametrize("scope", ["", "operators admin *", "OPERATOR", "operator:all:", "feed"])
+async def test_operator_methods_do_not_exist_for_users(
+    scope: str, autojump_clock: MockClock
+) -> None:
     async with open_bench() as bench:
-        stranger, ann = bench.connect(), await bench.enter("ann", scope="operator admin *")
-        for method, params in METHODS.items():
-            assert (await stranger.refusal(method, **params)).code == "unauthenticated"
-            refusal = await ann.refusal(method, **params)
-            unknown = await ann.refusal("no_such_method", **params)
+        stranger, ann = bench.connect(), await bench.enter("ann", scope=scope)
+        for method in ALL:
+            assert (await stranger.refusal(method, **PARAMS)).code == "unauthenticated"
+            refusal = await ann.refusal(method, **PARAMS)
+            unknown = await ann.refusal("no_such_method", **PARAMS)
             assert refusal.to_wire() == unknown.to_wire()
+
+
+@pytest.mark.parametrize("scope", ["operator", "operator:all", "a operator b"])
+async def test_what_is_the_sockets_does_not_exist_for_an_operators_token(
+    scope: str, autojump_clock: MockClock
+) -> None:
+    async with open_bench() as bench:
+        ann = await bench.enter("ann", scope=scope)
+        await ann.ask("operator_figures")
+        for method in ON_THE_SOCKET:
+            assert (await ann.refusal(method, **PARAMS)).code == "unknown_method"
 
 
 async def test_the_operator_needs_no_hello_and_sees_every_log(autojump_clock: MockClock) -> None:

@@ -23,6 +23,7 @@ from groupd.auth.keys import KeySet, TrustedKey, fixed_keys, secret_key
 from groupd.config import CLAIMS, CONTENT, AuthConfig, IssuerConfig
 from groupd.domain.base import Identity
 from groupd.domain.fields import clean_user
+from groupd.domain.operating import OPERATOR_OF_ALL
 from groupd.errors import AuthError, ConfigError, Rejected, UnknownKey
 
 PUBLISHED: Final = ("RS256", "ES256", "EdDSA", "Ed25519")
@@ -100,6 +101,9 @@ class TokenVerifier:
             raise AuthError("iss: is not clear")
         claims.check_times(now_ms, leeway_s=self._leeway_s)
         claims.check_audience(issuer.audience)
+        scope = claims.text("scope", self._token_max_bytes)
+        if issuer.tenant is not None and OPERATOR_OF_ALL in scope.split():
+            raise AuthError(f"scope: its issuer cannot speak for {OPERATOR_OF_ALL}")
         return Identity(
             user=claims.user(),
             tenant=claims.tenant(issuer.tenant),
@@ -109,7 +113,7 @@ class TokenVerifier:
             gender=claims.text("gender", CONTENT.name_max),
             birth_year=claims.birth_year(now_ms),
             region=claims.text("region", CONTENT.name_max),
-            scope=claims.text("scope", self._token_max_bytes),
+            scope=scope,
             claims=claims.of_the_host(),
             issued_ms=claims.issued_ms(),
             expires_ms=int(claims.seconds("exp") * 1_000),

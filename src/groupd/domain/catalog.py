@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.domain import feeding, policy, queries, sessions, watching
+from groupd.domain import console, feeding, policy, queries, sessions, watching
 from groupd.domain.account import blocks, chats, profile, revocation
 from groupd.domain.account.create import Create
 from groupd.domain.account.hearing import HEARD
@@ -29,6 +29,7 @@ from groupd.domain.group import (
     messages,
     moderation,
     nicknames,
+    operated,
     orders,
     reactions,
     recalls,
@@ -145,6 +146,14 @@ REQUESTS: Final[Mapping[str, type[Request]]] = MappingProxyType(
             sessions.OperatorDisconnect,
             watching.OperatorAudit,
             watching.OperatorConsumers,
+            console.OperatorFigures,
+            console.OperatorGroups,
+            operated.OperatorGroup,
+            console.OperatorUsers,
+            console.OperatorUser,
+            console.OperatorExplain,
+            operated.OperatorBan,
+            operated.OperatorDissolve,
         )
     }
 )
@@ -208,6 +217,7 @@ EVENTS: Final[Mapping[str, Mapping[str, type[Event]]]] = MappingProxyType(
                     orders.Ordered,
                     lives.LiveStarted,
                     lives.LiveEnded,
+                    operated.Operated,
                 )
             }
         ),

@@ -54,18 +54,17 @@ class Actor:
         self._dismiss = dismiss
         self._limits = shared.rules.limits
         self._mailbox: list[Entry] = []
+        # When the oldest entry has come, of the mailbox and of the batch under way.
+        self._first_s = self._oldest_s = 0.0
         self._lot = trio.lowlevel.ParkingLot()
-        self._woken = False
-        self._retiring = self._retiring_firmly = False
+        self._woken = self._retiring = self._retiring_firmly = False
         # The task waits, and turns may serve; but not while an append is under way.
         self._is_resting = self._is_appending = self._is_due = False
         # Something for the task to do before, or with, the next batch.
         self._has_errand = self._has_gone = False
         self._trouble: Trouble | None = None
-        self._snapshot_seq = self._snapshot_tried_seq = 0
-        self._answered = 0
-        # Countable messages that the metrics know of.
-        self._counted = 0
+        self._snapshot_seq = self._snapshot_tried_seq = self._answered = 0
+        self._counted = 0  # Countable messages that the metrics know of.
         self._ledger = Ledger.empty(stream)
 
     @property
@@ -85,6 +84,8 @@ class Actor:
         if len(self._mailbox) >= self._limits.mailbox_max:
             refuse_all([entry], unavailable("the group is overloaded"))
             return
+        if not self._mailbox:
+            self._first_s = trio.current_time()
         self._mailbox.append(entry)
         if entry.onward is not None:
             self._has_errand = True
@@ -184,7 +185,7 @@ class Actor:
 
     def _take_batch(self) -> list[Entry]:
         """Give the next entries; what passes through an account waits for those before it."""
-        self.quiet_sweeps = 0
+        self.quiet_sweeps, self._oldest_s = 0, self._first_s
         size = self._limits.batch_max
         if not self._has_errand and len(self._mailbox) <= size:
             batch, self._mailbox = self._mailbox, []
@@ -409,7 +410,7 @@ class Actor:
             for append, publication in batch.founded:
                 outlets.found(append.stream, publication)
         if batch.records:
-            self._counted = self._shared.counts.take(batch.records, self._counted)
+            self._counted = self._shared.counts.take(batch.records, self._counted, self._oldest_s)
             outlet.publish(batch.publication())
         flush(batch.answers)
         self._ledger.trim(self._limits.cards_max)

@@ -10,8 +10,10 @@ Placement rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
+import attrs
 import structlog
 import trio
 
@@ -19,14 +21,15 @@ from groupd.domain.account.revocation import is_revoked
 from groupd.domain.base import Command, Identity, LiveQuery, Query, Request
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.feeding import Changes
-from groupd.domain.queries import Hello, Ping
+from groupd.domain.operating import LOCAL, Authority, authority_of
+from groupd.domain.queries import Hello, OperatorLog, Ping
 from groupd.domain.sessions import OperatorDisconnect, OperatorRevoke
 from groupd.engine.greeting import Greeting
 from groupd.engine.mail import Replies
 from groupd.engine.peer import Peer
 from groupd.engine.reads import READS
 from groupd.errors import AuthError, Rejected
-from groupd.server import operator
+from groupd.server import console, operator
 from groupd.server.methods import Call, shown_limits, understand
 from groupd.server.polls import Polls
 from groupd.server.rates import Seat
@@ -40,7 +43,7 @@ Later: TypeAlias = Callable[[], Awaitable[None]]
 """The part of a request that takes waiting."""
 
 
-_SERVED_HERE: Final = frozenset((Hello, Ping, *operator.REQUESTS))
+_SERVED_HERE: Final = frozenset((Hello, Ping, *operator.REQUESTS, *console.REQUESTS))
 _WAITED_FOR: Final = frozenset(
     request
     for request in REQUESTS.values()
@@ -84,6 +87,7 @@ class Conversation:
 
     __slots__ = (
         "_arriving",
+        "_authority",
         "_failed_hellos",
         "_hub",
         "_is_operator",
@@ -104,6 +108,8 @@ class Conversation:
         self._services = services
         self._hub = services.hub
         self._is_operator = is_operator
+        self._authority = LOCAL if is_operator else None
+        """What of the operators' methods there is for this session."""
         self._seat: Seat | None = None
         self._failed_hellos = 0
         self._polls: Polls | None = None
@@ -122,14 +128,14 @@ class Conversation:
             raise Rejected("unauthenticated", "say hello first")
         services, seat = self._services, self._seat
         try:
-            call = understand(message, operator=self._is_operator)
+            call = understand(message, operator=self._is_operator, authority=self._authority)
         except Rejected:
             # To find out what is wrong is work, too.
             if services.has_rate_limits and seat is not None:
                 self._charge(seat, Request.cost)
             raise
         request = call.request
-        if self._hub.backlogs.are_full and not self._is_operator:
+        if self._hub.backlogs.are_full and self._authority is None:
             retry_after_ms = services.jitter(BUSY_RETRY_MS)
             raise Rejected(
                 "unavailable",
@@ -140,11 +146,11 @@ class Conversation:
             self._charge(seat, request.cost)
         cls = request.__class__
         if cls in _SERVED_HERE:
-            return self._serve_here(request, message.msgid)
+            return self._serve_here(call, message.msgid)
         if caller is None:
             raise Rejected("unauthenticated", "say hello first")
         if services.has_expired(caller):
-            raise Rejected("unauthenticated", "the token has expired; say hello with a new one")
+            raise _expired()
         if cls is Changes:
             self._poll(caller, call, message)
             return None
@@ -166,15 +172,30 @@ class Conversation:
             raise
         return None
 
-    def _serve_here(self, request: Request, msgid: int) -> Later | None:
+    def _serve_here(self, call: Call, msgid: int) -> Later | None:
         """Serve what the engine knows nothing of."""
+        request, caller, authority = call.request, self.caller, self._authority
+        if (
+            request.operator
+            and not self._is_operator
+            and caller is not None
+            and self._services.has_expired(caller)
+        ):
+            raise _expired()
         match request:
             case Hello():
-                return lambda: self._hello(msgid, request)
+                return partial(self._hello, msgid, request)
+            case OperatorLog():
+                assert authority is not None, "its methods are unknown to all others"
+                request = attrs.evolve(request, tenant=authority.tenant_of(request.tenant))
+                return partial(self._operate, msgid, request)
             case OperatorRevoke() | OperatorDisconnect():
-                return lambda: self._operate_on_users(msgid, request)
+                return partial(self._operate_on_users, msgid, request)
+            case _ if isinstance(request, console.REQUESTS):
+                assert authority is not None, "its methods are unknown to all others"
+                return partial(self._look_on, msgid, authority, call)
             case _ if isinstance(request, operator.OperatorRequest):
-                return lambda: self._operate(msgid, request)
+                return partial(self._operate, msgid, request)
         if self.caller is None:
             raise Rejected("unauthenticated", "say hello first")
         self._line.answer(msgid, {"time_ms": self._hub.ports.clock.now_ms()})
@@ -218,6 +239,14 @@ class Conversation:
     async def _operate_on_users(self, msgid: int, request: operator.SessionRequest) -> None:
         self._line.answer(msgid, await operator.serve_users(self._services, request))
 
+    async def _look_on(self, msgid: int, authority: Authority, call: Call) -> None:
+        request = call.request
+        assert isinstance(request, console.REQUESTS)
+        answer = await console.serve(
+            self._services, authority, request, group=call.group, request_id=call.request_id
+        )
+        self._line.answer(msgid, answer)
+
     def _charge(self, seat: Seat, cost: int) -> None:
         retry_after_ms = seat.bucket.take(cost, trio.current_time())
         if retry_after_ms:
@@ -255,6 +284,7 @@ class Conversation:
         elif not is_renewal:
             hub.part(line.peer, caller)
         self.caller = caller
+        self._authority = LOCAL if self._is_operator else authority_of(caller)
         if not is_renewal:
             # Until the greeting is made: if it fails, the next hello must make it.
             self._wants_events = None
@@ -347,3 +377,8 @@ class Conversation:
             self.part()
             self._services.leave_seat(self.caller, self)
             self.caller = self._seat = None
+            self._authority = LOCAL if self._is_operator else None
+
+
+def _expired() -> Rejected:
+    return Rejected("unauthenticated", "the token has expired; say hello with a new one")

@@ -64,7 +64,12 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.services = Services(
-            hub, config, verify=verify, renew_keys=renew_keys, start_soon=nursery.start_soon
+            hub,
+            config,
+            verify=verify,
+            renew_keys=renew_keys,
+            start_soon=nursery.start_soon,
+            connections=lambda: len(self.sessions),
         )
         self.poller = Poller(begin=hub.turns.hold, settle=hub.turns.take)
         """Who reads the links; those that somebody else accepts for ``admit`` need it."""

@@ -12,6 +12,7 @@ from groupd.config import CONTENT, Limits, Plan
 from groupd.domain.base import GROUP, Request
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.fields import refuse
+from groupd.domain.operating import Authority
 from groupd.errors import Rejected
 from groupd.wire import rpc
 
@@ -35,11 +36,15 @@ _FORMS: Final[Mapping[str, tuple[type[Request], bool, bool]]] = MappingProxyType
 """Method -> its request, and whether it takes a ``group`` and an ``id``."""
 
 
-def understand(message: rpc.Request, *, operator: bool) -> Call:
-    """Parse a request; raises Rejected ``unknown_method`` or ``bad_request``."""
+def understand(message: rpc.Request, *, operator: bool, authority: Authority | None = None) -> Call:
+    """Parse a request; raises Rejected ``unknown_method`` or ``bad_request``.
+
+    Methods of operators there are for the ``operator`` of the socket, and for what a token's
+    ``authority`` serves.
+    """
     _msgid, method, params = message
     form = _FORMS.get(method)
-    if form is None or (form[0].operator and not operator):
+    if form is None or (form[0].operator and not (operator or _serves(authority, method))):
         raise Rejected("unknown_method", "there is no such method")
     cls, takes_group, takes_id = form
     group = params.get("group") if takes_group else None
@@ -51,6 +56,10 @@ def understand(message: rpc.Request, *, operator: bool) -> Call:
                 raise refuse("id", "expected a UUIDv7 in its 36-character form")
             request_id = given
     return tuple.__new__(Call, (cls.parse(params), group, request_id))
+
+
+def _serves(authority: Authority | None, method: str) -> bool:
+    return authority is not None and authority.serves(method)
 
 
 def shown_limits(limits: Limits, plan: Plan) -> dict[str, Any]:

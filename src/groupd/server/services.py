@@ -13,6 +13,7 @@ from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.errors import CODES, KeysUnavailable, Rejected, UnknownKey
 from groupd.server.deadlines import Deadlines
+from groupd.server.figures import Figures
 from groupd.server.rates import Bucket, Seat, Sitter
 from groupd.version import VERSION
 from groupd.wire.rpc import FrameLimits
@@ -26,7 +27,7 @@ class Services:
 
     ``verify`` turns a token into an identity, or raises AuthError; ``renew_keys`` has the keys of
     an issuer fetched, for a token that ``verify`` knows none for; ``start_soon`` starts a task that
-    ends with the server.
+    ends with the server; ``connections`` counts them.
     """
 
     name: Final = f"groupd/{VERSION}"
@@ -39,6 +40,7 @@ class Services:
         verify: Callable[[str, int], Identity],
         renew_keys: Callable[[str], Awaitable[None]],
         start_soon: Callable[..., None],
+        connections: Callable[[], int] = lambda: 0,
     ) -> None:
         self.hub = hub
         self.config = config
@@ -52,6 +54,7 @@ class Services:
         self.deadlines = Deadlines()
         self.refused = dict.fromkeys(CODES, 0)
         """Requests that were refused, by code."""
+        self.figures = Figures(hub, self.refused, connections=connections)
         self.seats: dict[tuple[str, str], Seat] = {}
         self._leeway_ms = config.auth.leeway_s * 1_000
 

@@ -73,6 +73,7 @@ class SlowLog(Log):
     def __init__(self, log: Log, delay: Callable[[], int]) -> None:
         """Slow down ``log``; whoever opened it closes it."""
         self.id = log.id
+        self.counts = log.counts
         self._log = log
         self._delay = delay
 

@@ -24,6 +24,7 @@ from groupd.domain.catalog import EVENTS, REQUESTS
 from groupd.domain.feeding import FeedQuery
 from groupd.domain.fields import CHECK
 from groupd.domain.group.state import rules_of
+from groupd.domain.operating import BY_TOKEN
 from groupd.errors import CODES, REASONS
 from groupd.testing.shapes import SHAPES
 from groupd.testing.vocabulary import (
@@ -138,6 +139,7 @@ def _method(cls: type[Request]) -> dict[str, Any]:
         "addressed": cls.addressed or "server",
         "min_role": None if cls.min_role is None else cls.min_role.label,
         "operator": cls.operator,
+        "by_token": cls.method in BY_TOKEN,
         "takes_id": cls.takes_id,
         "cost": cls.cost,
         "params": _params(cls),

@@ -277,6 +277,44 @@ SHAPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "Why the server closes the connection, and when to come back.",
         {"code": "error_code", "message": "string", "retry_after_ms": "integer?"},
     ),
+    "sample": (
+        "A second of a server: what happened in it, and what was so at its end.",
+        {
+            "time_ms": "time_ms",
+            "posts_per_s": "number",
+            "deliveries_per_s": "number",
+            "post_p99_ms": "number?",
+            "backlog_bytes": "integer",
+            "connections": "integer",
+        },
+    ),
+    "operated_group": (
+        "A group as an operator finds it; also one that is hidden, over, or a direct chat.",
+        {
+            **_CARD,
+            "location": "location?",
+            "dissolved": "boolean",
+            "discoverable": "boolean",
+            "direct": "boolean",
+            "head": "seq",
+            "awake": "boolean",
+            "ref": "string?",
+        },
+    ),
+    "operated_user": (
+        "A user as an operator finds them.",
+        {
+            "user": "user",
+            "name": "string",
+            "picture": "string",
+            "plan": "string",
+            "sessions": "integer",
+        },
+    ),
+    "membership": (
+        "One of the groups that a user is in.",
+        {"group": "group", "name": "string", "role": "role", "direct": "boolean"},
+    ),
     "problem": (
         "Something that `operator_check` found wrong, in a stream or (an empty one) in the store.",
         {"stream": "list[string]", "seq": "seq", "what": "string"},

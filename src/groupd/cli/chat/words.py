@@ -292,6 +292,9 @@ GROUP_WORDS: Final[Mapping[str, Say]] = MappingProxyType(
             "lets only admins speak now" if fields.get("on") else "lets all members speak again"
         ),
         "slow_mode_set": _slow_mode_set,
+        "operated": lambda fields, me: _dim(
+            f"(operator {_text(fields.get('operator', ''))}: {_text(fields.get('reason', ''))})"
+        ),
         "erased": _fixed("(recalled)"),
     }
 )

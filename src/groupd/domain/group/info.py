@@ -11,7 +11,7 @@ from groupd.domain.group.board import shown_board
 from groupd.domain.group.links import shown_links
 from groupd.domain.group.parts import Member
 from groupd.domain.group.roles import standing_offer
-from groupd.domain.group.settings import public_card
+from groupd.domain.group.settings import public_card, shown_settings
 from groupd.domain.group.state import Group
 
 
@@ -70,7 +70,7 @@ class Info(LiveQuery):
             "members_max": state.rules(context).members_max,
             "all_muted": state.all_muted,
             "slow_mode_ms": state.slow_mode_ms,
-            "settings": _settings(state),
+            "settings": shown_settings(state),
             **stats,
             **({} if member is None else _place(member, context.now_ms)),
             **shown_board(state, admin=admin),
@@ -83,23 +83,6 @@ class Info(LiveQuery):
         if offer is not None and (admin or offer.heir == context.caller.user):
             shown["offer"] = {"user": offer.heir, "at_ms": offer.at_ms}
         return shown
-
-
-def _settings(state: Group) -> dict[str, Any]:
-    """Give the settings that only members see."""
-    settings = state.settings
-    shown: dict[str, Any] = {
-        "member_invites": settings.member_invites,
-        "discoverable": settings.discoverable,
-        "history": settings.history,
-        "time_zone": settings.time_zone,
-        "data": dict(settings.data or {}),
-        "conditions": dict(settings.conditions or {}),
-        "public_stats": settings.public_stats,
-    }
-    if state.ref is not None:
-        shown["ref"] = state.ref
-    return shown
 
 
 def _place(member: Member, now_ms: int) -> dict[str, Any]:

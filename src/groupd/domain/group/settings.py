@@ -236,3 +236,20 @@ def public_card(group: str, state: Group) -> dict[str, Any]:
     if settings.conditions is not None:
         card["condition"] = clause_text(settings.conditions)
     return card
+
+
+def shown_settings(state: Group) -> dict[str, Any]:
+    """Give the settings that only members see."""
+    settings = state.settings
+    shown: dict[str, Any] = {
+        "member_invites": settings.member_invites,
+        "discoverable": settings.discoverable,
+        "history": settings.history,
+        "time_zone": settings.time_zone,
+        "data": dict(settings.data or {}),
+        "conditions": dict(settings.conditions or {}),
+        "public_stats": settings.public_stats,
+    }
+    if state.ref is not None:
+        shown["ref"] = state.ref
+    return shown

@@ -25,7 +25,7 @@ async def members(
         standing(store, stream, caller)
         rows = store.members(stream.tenant, stream.key, query.after, query.limit + 1)
         shown = rows[: query.limit]
-        result: dict[str, Any] = {"members": [_member(row, now_ms) for row in shown]}
+        result: dict[str, Any] = {"members": [shown_member(row, now_ms) for row in shown]}
         if len(rows) > len(shown):
             result["next"] = shown[-1].user
         return result
@@ -33,7 +33,8 @@ async def members(
     return await directory.shared.log.read(read)
 
 
-def _member(row: MemberRow, now_ms: int) -> dict[str, Any]:
+def shown_member(row: MemberRow, now_ms: int) -> dict[str, Any]:
+    """Give one line of a list of members."""
     shown: dict[str, Any] = {
         "user": row.user,
         "name": row.name,
