@@ -69,8 +69,8 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "doors": (*_EVERYTHING, "config_web", "data_files", "system"),
     "app": (*_EVERYTHING, "doors", "config_file", "telemetry", "garbage", "data_files", "system"),
     "cli": (
-        *_EVERYTHING,
-        *("loadtest", "config_file", "telemetry", "garbage", "app", "data_files", "system"),
+        *(*_EVERYTHING, "config_web", "loadtest", "config_file", "telemetry", "garbage"),
+        *("app", "data_files", "system"),
     ),
     "": (*_EVERYTHING, "app"),
 }
