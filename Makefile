@@ -23,13 +23,16 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-pure sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve demo test test-pure sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 serve: $(READY) ## run a server on tcp://127.0.0.1:7400, its data under ./groupd-data
 	$(BIN)/groupd serve
+
+demo: $(READY) ## look at it: people who talk, the chat, the console and a share page, in a browser
+	$(BIN)/groupd demo
 
 test: $(READY_DEV) ## run the tests
 	$(BIN)/pytest -n $(WORKERS)

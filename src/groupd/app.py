@@ -314,7 +314,6 @@ async def _serve_from(
         nursery.cancel_scope.cancel()
 
 
-
 def _listen(
     server: Server,
     config: Config,

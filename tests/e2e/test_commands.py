@@ -16,7 +16,7 @@ from tests.e2e.raw import dial
 COMMANDS = (
     *("serve", "token", "chat", "log", "check", "backup", "export", "import", "mend"),
     *("health", "config", "revoke", "disconnect", "tokens", "bench"),
-    *("audit", "consumers"),
+    *("audit", "consumers", "demo"),
 )
 GROUPD = Path(sys.executable).with_name("groupd")
 
@@ -77,6 +77,8 @@ WRONG = {
     "a user of nothing": ("revoke ann --data nowhere", "nowhere"),
     "a session of nobody": ("disconnect ann --data nowhere", "nowhere"),
     "a time that is none": ("revoke ann --before noon", "2026-01-31T12:00:00Z"),
+    "tenants of nobody": ("token ann --all-tenants", "--operator"),
+    "a place for browsers that is none": ("demo --web nowhere", "http://HOST:PORT"),
     "a limit below one": ("log G --limit -5", "limit"),
     "a limit of none": ("log G --limit 0", "limit"),
     "a seq below none": ("log G --after -1", "after"),
@@ -150,6 +152,25 @@ async def test_a_token_is_what_the_server_takes(groupd: Groupd) -> None:
             told = await client.hello(done.stdout.strip())
             assert told["user"] == "ann"
             assert told["limits"]["plan"]["members_max"] == 500
+
+
+async def test_a_token_for_an_operator_says_of_which_tenants(groupd: Groupd) -> None:
+    async with groupd.serving() as server:
+        for options, scope in (
+            ((), None),
+            (("--operator",), "operator"),
+            (("--operator", "--all-tenants"), "operator:all"),
+        ):
+            done = await groupd.run("token", "ops", "--data", server.data, *options)
+            payload = done.stdout.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            assert claims.get("scope") == scope
+            async with dial(server.url) as client:
+                await client.hello(done.stdout.strip())
+                if scope is None:
+                    assert (await client.refusal("operator_figures")).code == "unknown_method"
+                else:
+                    assert (await client.ask("operator_figures"))["connections"] == 1
 
 
 async def test_a_token_is_not_made_for_a_directory_that_has_no_server(groupd: Groupd) -> None:

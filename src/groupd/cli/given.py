@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,8 @@ ConfigFile = Annotated[
 ]
 Data = Annotated[str | None, Parameter("--data", help="The data directory. [groupd-data]")]
 
-DURATIONS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+DURATIONS: Final[Mapping[str, int]] = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+"""Unit -> milliseconds."""
 
 
 def duration_ms(_type: Any, tokens: Any) -> int:

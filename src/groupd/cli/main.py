@@ -1,8 +1,9 @@
 """The commands: ``groupd serve``, ``token``, ``chat``, and those of an operator.
 
-Placement rules: this file parses and exits. ``chat/`` is the chat client, ``operate.py`` what an
-operator asks of a store, ``users.py`` what is done to one user, ``backup.py`` and ``export.py``
-what takes a store elsewhere; what they need of the world comes from ``app.py``.
+Placement rules: this file parses and exits. ``chat/`` is the chat client, ``demo/`` what there is
+to look at, ``operate.py`` what an operator asks of a store, ``users.py`` what is done to one user,
+``backup.py`` and ``export.py`` what takes a store elsewhere; what they need of the world comes
+from ``app.py``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import cyclopts
-import orjson
 import trio
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -28,17 +28,17 @@ from groupd.cli import conformance as conformance_
 from groupd.cli import export as exports
 from groupd.cli import health as healths
 from groupd.cli.bench import bench
+from groupd.cli.demo_command import demo
 from groupd.cli.failing import errors_as_lines, run_or_fail
-from groupd.cli.given import ConfigFile, Data, config_of
-from groupd.cli.given import duration_ms as _duration_ms
+from groupd.cli.given import ConfigFile, Data, config_of, duration_ms
 from groupd.cli.keys import key_app
+from groupd.cli.token import token
 from groupd.cli.tokens import tokens_app
 from groupd.cli.user_commands import disconnect, revoke
 from groupd.cli.watch_commands import audit, consumers
 from groupd.config import Config
 from groupd.data_files import SECRET_FILE
-from groupd.domain.base import ACCOUNT, GROUP, Identity, StreamKey
-from groupd.errors import ConfigError
+from groupd.domain.base import ACCOUNT, GROUP, StreamKey
 from groupd.telemetry import configure_logging
 from groupd.version import VERSION
 
@@ -48,6 +48,8 @@ app = cyclopts.App(
     help="Group chat for any app: a server, and what it takes to try it out.",
 )
 
+app.command(token)
+app.command(demo)
 app.command(key_app)
 app.command(bench)
 app.command(tokens_app)
@@ -153,72 +155,6 @@ def _announce(console: Console, running: composition.Running) -> None:
         ):
             console.print(escape(line), soft_wrap=True, highlight=False)
     console.print("Ctrl-C stops the server.\n")
-
-
-def _claims(given: list[str]) -> dict[str, Any]:
-    """Give the claims of ``NAME=VALUE`` words; a value is JSON where it can be, else a string."""
-    claims: dict[str, Any] = {}
-    for word in given:
-        name, sign, value = word.partition("=")
-        if not (name and sign):
-            raise ConfigError(f"--claim: expected NAME=VALUE, got {word!r}")
-        try:
-            claims[name] = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            claims[name] = value
-    return claims
-
-
-@app.command
-def token(
-    user: str,
-    *,
-    name: Annotated[str, Parameter(help="The name that others see.")] = "",
-    plan: Annotated[str, Parameter(help="ordinary, kuaishou, douyin, wechat, circle.")] = "",
-    gender: Annotated[str, Parameter(help="A claim, for statistics.")] = "",
-    birth_year: Annotated[int | None, Parameter(help="A claim, for statistics.")] = None,
-    region: Annotated[str, Parameter(help="A claim.")] = "",
-    tenant: Annotated[str, Parameter(help="The app, where several share a server.")] = "",
-    picture: Annotated[str, Parameter(help="The URL of a picture that others see.")] = "",
-    claim: Annotated[
-        list[str] | None,
-        Parameter(
-            negative=(), help="NAME=VALUE, for entry conditions, such as fan_level=3. Repeatable."
-        ),
-    ] = None,
-    expires_in: Annotated[
-        int,
-        Parameter(
-            converter=_duration_ms, show_default=False, help="Such as 90s, 15m, 12h, 30d. [12h]"
-        ),
-    ] = 12 * 3_600_000,
-    config: ConfigFile = None,
-    data: Data = None,
-) -> None:
-    """Print a token for USER, signed with the server's secret.
-
-    In production the host application issues tokens; this is for trying things out.
-
-    Parameters
-    ----------
-    user
-        The user's id, as the host application knows it.
-    """
-    settings = config_of(config, data=data)
-    identity = Identity(
-        user=user,
-        name=name or user,
-        plan=plan,
-        gender=gender,
-        birth_year=birth_year,
-        region=region,
-        tenant=tenant,
-        picture=picture,
-        claims=_claims(claim or []),
-    )
-    if plan and plan not in settings.plans:
-        raise ConfigError(f"--plan: expected one of {', '.join(settings.plans)}, got {plan!r}")
-    print(composition.make_token(settings, identity, expires_in_ms=expires_in))
 
 
 @app.command
@@ -404,7 +340,7 @@ def conformance(
     timeout: Annotated[
         int,
         Parameter(
-            converter=_duration_ms,
+            converter=duration_ms,
             show_default=False,
             help="How long to wait for the client. [60s]",
         ),

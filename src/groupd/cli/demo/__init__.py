@@ -1,0 +1,8 @@
+"""``groupd demo``: a server, people who talk on it, and the addresses to look at them.
+
+``scenes.py`` is what they say, ``stage.py`` how they say it, ``show.py`` the server around them.
+"""
+
+from groupd.cli.demo.show import Addresses, run, show
+
+__all__ = ["Addresses", "run", "show"]
