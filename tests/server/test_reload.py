@@ -150,8 +150,8 @@ async def test_the_next_handshake_shows_the_new_certificate_and_the_last_one_sta
 
         async def entered(context: Any) -> RawClient:
             theirs, ours = link_pair(peers=("10.0.0.1", "server"))
-            assert server._tls is not None
-            server.meet(ours, server._tls)
+            assert server.tls is not None
+            server.meet(ours, server.tls)
             client = RawClient(await secure(theirs, context, host=HOSTS[0]))
             bench.clients.append(client)
             await client.hello(bench.token("ann"))
@@ -294,7 +294,7 @@ def test_every_setting_is_either_taken_over_or_left_out() -> None:
     )
     left_out = {name.partition(".")[0] for name in differences(Config(), changed)}
     # Those that are not tried here have listeners, or tasks, of their own.
-    assert set(RELOADED) | left_out | {"metrics", "host", "webhooks"} == names
+    assert set(RELOADED) | left_out | {"metrics", "host", "web", "webhooks"} == names
     assert differences(merge(Config(), changed), changed) == differences(Config(), changed)
 
 
