@@ -158,6 +158,8 @@ def close_code(data: bytes | None) -> int:
         (frame(Opcode.BINARY, bytes(1_001)), CloseCode.MESSAGE_TOO_BIG),
         (frame(Opcode.CLOSE, CloseCode.NORMAL_CLOSURE.to_bytes(2)), CloseCode.NORMAL_CLOSURE),
     ],
+    # Masks are drawn by chance, and are not to be in the names.
+    ids=("text", "no mask", "no frame", "continuing nothing", "too large", "closing"),
 )
 def test_each_end_has_its_code(sent: bytes, code: int) -> None:
     client, link = served(frame_max_bytes=1_000)
