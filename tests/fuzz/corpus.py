@@ -56,6 +56,7 @@ BY_TYPE: Final[Mapping[str, Make]] = {
     "list[user]": _users,
     'list[user] or "all"': lambda r, m: "all" if r.random() < 0.2 else _users(r, m),
     "group": lambda r, m: r.choice(GROUPS),
+    "consumer_name": lambda r, m: r.choice(("orders", "shop.7")),
     "map": lambda r, m: {"a": 1, "b": {"c": [True, None, 1.5]}},
     "card": lambda r, m: r.choice(CARDS),
     "location": lambda r, m: PLACE,
