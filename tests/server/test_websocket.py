@@ -253,3 +253,47 @@ async def test_who_does_not_answer_is_ended() -> None:
         link.ask()
     assert heard == ["the peer does not answer a ping"]
     assert client.unread_bytes
+
+
+# --- a peer that has gone
+
+
+def test_who_is_gone_without_a_word_is_asked_and_told_nothing() -> None:
+    client, link = served()
+    client.send_eof()
+    assert link.try_receive(100) == b""
+
+    # What is said to nobody is not worth an error, which would be the whole server's.
+    link.ask()
+    link.ask()
+    link.send_eof()
+    assert client.try_receive(100) in (None, b"")
+
+
+async def test_who_has_closed_is_told_nothing_more() -> None:
+    client, link = served()
+    client.try_send(frame(Opcode.CLOSE, CloseCode.NORMAL_CLOSURE.to_bytes(2)))
+    assert link.try_receive(100) == b""
+    client.try_receive(1_000)
+
+    link.ask()
+    link.ask()
+    link.send_eof()
+    await link.aclose()
+    assert client.try_receive(100) in (None, b"")
+
+
+async def test_who_was_ended_while_nobody_read_is_heard_of_by_the_next_reader() -> None:
+    _client, link = served()
+    for _ in range(3):
+        link.ask()
+    heard: list[str] = []
+
+    def read() -> None:
+        try:
+            link.try_receive(100)
+        except LinkBroken as error:
+            heard.append(str(error))
+
+    link.watch(read)
+    assert heard == ["the peer does not answer a ping"]

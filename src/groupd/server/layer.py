@@ -216,7 +216,7 @@ class LayeredLink:
         """
         self._ready = ready
         self._below.watch(self._on_readable)
-        if self._unread is not None or self._has_ended:
+        if self._unread is not None or self._has_ended or self._broken:
             ready()
 
     def _on_readable(self) -> None:

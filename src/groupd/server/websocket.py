@@ -180,7 +180,7 @@ class WebSocketLink(LayeredLink):
 
         Called again without an answer, it ends the link: whoever reads it hears of that.
         """
-        if self._has_said_end or self._broken:
+        if self._has_said_end or self._broken or self._protocol.state is not OPEN:
             return
         if self._is_asked:
             self._broken = "the peer does not answer a ping"

@@ -24,8 +24,6 @@ TYPES: Final[Mapping[str, str]] = {
 }
 """What may be among the files."""
 FILES_MAX: Final = 200
-MAX_AGE_S: Final = 300
-"""How long a browser need not ask again whether a file has changed."""
 
 
 @attrs.frozen
@@ -52,7 +50,8 @@ class Assets:
         headers = {
             **self._headers,
             "etag": asset.etag,
-            "cache_control": f"max-age={MAX_AGE_S}",
+            # A page of which some modules are of the version before would not run.
+            "cache_control": "no-cache",
         }
         if asset.etag in known:
             return HttpResponse(304, b"", asset.content_type, headers)
