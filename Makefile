@@ -23,7 +23,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-pure sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve demo test test-pure test-web screenshots sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,24 @@ test: $(READY_DEV) ## run the tests
 
 test-pure: $(READY_DEV) ## run them in plain Python, but those that kill servers or call them over HTTP
 	GROUPD_PURE=1 $(BIN)/pytest -n $(WORKERS) --ignore=tests/crash --ignore=tests/web
+
+# The browser is Debian's, and installing it takes root; axe-core and TypeScript come from npm.
+BROWSER := chromium fonts-noto-cjk fonts-noto-color-emoji
+WEB := build/web/node_modules/axe-core/axe.min.js
+$(WEB):
+	npm install --no-save --no-audit --no-fund --prefix build/web axe-core@4 typescript@5 @types/node@20
+
+.PHONY: browser
+browser: $(READY_DEV) $(WEB)
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y $(BROWSER); } || { \
+		echo "chromium is missing; as root: apt-get install $(BROWSER)" >&2; exit 1; }
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || $(PIP) 'playwright>=1.50'
+
+test-web: browser ## try the chat in a real browser; installs what that takes
+	$(BIN)/pytest tests/js tests/browser
+
+screenshots: browser ## take the pictures of docs/screenshots anew
+	$(BIN)/python -m tests.browser.screenshots
 
 SEEDS ?= 2000
 sim: $(READY_DEV) ## simulate SEEDS=2000 runs with faults, crashes and power loss

@@ -34,7 +34,8 @@ from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 TABLES = ("auth", "tls", "metrics", "host", "web", "limits", "plans", "webhooks", "words")
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
+NOT_OURS = {".venv", "node_modules"}
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if NOT_OURS.isdisjoint(path.parts))
 
 
 def _documented() -> dict[str, str]:

@@ -1,0 +1,154 @@
+/** Cards: a piece of something else, shown as a link, a picture or a few lines. */
+
+import { el, outLink, safePicture } from "./dom.js";
+import { sign } from "./signs.js";
+
+/**
+ * Makes what shows a card. One whose type is not known is a link.
+ * @param {any} card
+ * @param {{say: import("./words.js").Say, language: string}} page
+ * @returns {HTMLElement}
+ */
+export function cardView(card, page) {
+  const make = Object.hasOwn(TYPES, card?.type) ? TYPES[card.type] : other;
+  return make(card ?? {}, page);
+}
+
+/**
+ * Says in one line what a card is.
+ * @param {any} card
+ * @param {import("./words.js").Say} say
+ */
+export function cardWords(card, say) {
+  const kind = Object.hasOwn(TYPES, card?.type) ? say(card.type) : say("card");
+  return `[${kind}] ${titleOf(card)}`;
+}
+
+/** @param {any} card */
+function titleOf(card) {
+  for (const field of ["title", "name", "url", "type"]) {
+    if (typeof card?.[field] === "string") return card[field];
+  }
+  return "";
+}
+
+/** @typedef {{say: import("./words.js").Say, language: string}} Page */
+
+/**
+ * The frame that most cards share.
+ * @param {any} card
+ * @param {Page} page
+ * @param {{picture?: unknown, lines?: (string | null)[], mark: string | Node}} how
+ */
+function frame(card, { say }, { picture, lines = [], mark }) {
+  const src = safePicture(picture);
+  const kind = Object.hasOwn(TYPES, card.type) ? say(card.type) : say("card");
+  return outLink(
+    card.url, { class: `card card-${Object.hasOwn(TYPES, card.type) ? card.type : "other"}` },
+    src && picture_(src),
+    el("span", { class: "card-text" },
+      el("span", { class: "card-kind" }, el("span", { "aria-hidden": "true" }, mark, " "), kind),
+      el("strong", { dir: "auto" }, titleOf(card)),
+      ...lines.filter(Boolean).map((line) => el("span", { class: "card-line", dir: "auto" }, line))),
+  );
+}
+
+/** @param {string} src */
+function picture_(src) {
+  const image = el("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
+  image.addEventListener("error", () => image.remove());
+  image.src = src;
+  return image;
+}
+
+/**
+ * @param {unknown} amount in the minor units of a currency
+ * @param {unknown} currency
+ * @param {string} language
+ */
+export function money(amount, currency, language) {
+  if (!Number.isSafeInteger(amount) || typeof currency !== "string") return "";
+  try {
+    const format = new Intl.NumberFormat(language, { style: "currency", currency });
+    const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+    return format.format(/** @type {number} */ (amount) / 10 ** digits);
+  } catch {
+    return "";
+  }
+}
+
+/** @param {unknown} ms @param {string} language */
+export function moment(ms, language) {
+  if (!Number.isSafeInteger(ms)) return "";
+  const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  try {
+    return format.format(/** @type {number} */ (ms));
+  } catch {
+    return "";
+  }
+}
+
+/** @param {unknown} ms */
+export function length(ms) {
+  if (!Number.isSafeInteger(ms)) return "";
+  const seconds = Math.round(/** @type {number} */ (ms) / 1_000);
+  const parts = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  if (parts[0] === 0) parts.shift();
+  return parts.map((part, at) => (at ? String(part).padStart(2, "0") : part)).join(":");
+}
+
+/** @param {unknown} bytes */
+export function size(bytes) {
+  if (!Number.isSafeInteger(bytes)) return "";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let left = /** @type {number} */ (bytes);
+  let unit = 0;
+  while (left >= 1_000 && unit < units.length - 1) {
+    left /= 1_000;
+    unit += 1;
+  }
+  return `${unit ? left.toFixed(1) : left} ${units[unit]}`;
+}
+
+/** @param {any} card @param {Page} page */
+function other(card, page) {
+  return frame(card, page, { mark: "◇" });
+}
+
+/** @type {Record<string, (card: any, page: Page) => HTMLElement>} */
+const TYPES = {
+  video: (card, page) => frame(card, page, {
+    picture: card.cover, mark: "▶", lines: [length(card.duration_ms)],
+  }),
+  live: (card, page) => frame(card, page, {
+    picture: card.cover,
+    mark: "●",
+    lines: [card.host ?? null, card.starts_at_ms === undefined ? null
+      : page.say("starts", { time: moment(card.starts_at_ms, page.language) })],
+  }),
+  goods: (card, page) => {
+    const { language } = page;
+    const box = frame(card, page, { picture: card.picture, mark: "◈" });
+    const was = money(card.original_price, card.currency, language);
+    box.querySelector(".card-text")?.append(el("span", { class: "price" },
+      money(card.price, card.currency, language), was && el("s", {}, was)));
+    return box;
+  },
+  link: (card, page) => frame(card, page, {
+    picture: card.picture, mark: "↗", lines: [card.description ?? null],
+  }),
+  image: (card, page) => {
+    const src = safePicture(card.thumbnail) ?? safePicture(card.url);
+    if (src === null) return other(card, page);
+    return outLink(card.url, { class: "card card-image", "aria-label": page.say("image") }, picture_(src));
+  },
+  file: (card, page) => frame(card, page, {
+    mark: "▤", lines: [[size(card.size_bytes), card.media_type].filter(Boolean).join(" · ")],
+  }),
+  place: (card, page) => {
+    const { lat, lon } = card;
+    const isPlace = Number.isFinite(lat) && Number.isFinite(lon);
+    const url = isPlace ? `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=16/${lat}/${lon}` : null;
+    return frame({ ...card, url }, page, { mark: sign("place"), lines: [card.address ?? null] });
+  },
+};

@@ -1,0 +1,241 @@
+/** The ways into a group: searching, a share link, making one, being invited. */
+
+import { avatar, dialog, el, toast } from "./dom.js";
+import { cardWords } from "./cards.js";
+import { errorWords } from "./words.js";
+
+/** A share link's code, alone or in an address. */
+const CODE = /(?:^|\/)([\w-]{38})\/?$/;
+const DAY_MS = 86_400_000;
+/** How long a chat may take to appear in the list after it was joined. */
+const PATIENCE_MS = 10_000;
+
+export class Doors {
+  /** @param {import("./app.js").App} app */
+  constructor(app) {
+    this.app = app;
+  }
+
+  /**
+   * @param {string} title
+   * @param {(close: () => void) => (Node | string | null | false)[]} fill
+   */
+  open(title, fill) {
+    return dialog(title, this.app.say("close"), fill);
+  }
+
+  /**
+   * Fills a list once it has come.
+   * @param {HTMLElement} list
+   * @param {() => Promise<Node[]>} load
+   */
+  async fill(list, load) {
+    list.replaceChildren(el("li", { class: "line" }, this.app.say("loading")));
+    try {
+      list.replaceChildren(...await load());
+    } catch (error) {
+      list.replaceChildren(el("li", { class: "line" }, errorWords(this.app.say, error)));
+    }
+  }
+
+  /** @param {any} event */
+  cardOf(event) {
+    return event.card ? cardWords(event.card, this.app.say) : "…";
+  }
+
+  /** Finds groups by name, or opens a share link. */
+  search() {
+    const { app } = this;
+    const { say } = app;
+    const list = el("ul", { class: "plainlist" });
+    this.open(say("search"), (close) => [
+      el("form", {
+        class: "oneline", onsubmit: (/** @type {any} */ event) => {
+          event.preventDefault();
+          const query = event.target.elements.query.value.trim();
+          const code = query.match(CODE);
+          if (code) {
+            close();
+            this.link(code[1]);
+          } else if (query) {
+            this.fill(list, () => this.#found(query, close));
+          }
+        },
+      },
+      el("input", { name: "query", type: "search", placeholder: say("by_name"), "aria-label": say("by_name"), maxlength: "200", autofocus: true }),
+      el("button", { type: "submit", class: "primary" }, say("find_now"))),
+      list,
+    ]);
+  }
+
+  /**
+   * @param {string} query
+   * @param {() => void} close
+   */
+  async #found(query, close) {
+    const { app } = this;
+    const { say } = app;
+    const { groups } = await app.client.call("search", { query: [...query].slice(0, 60).join("") });
+    if (groups.length === 0) return [el("li", { class: "line" }, say("nothing_found"))];
+    return groups.map((/** @type {any} */ card) => {
+      const isIn = app.chats.rows.has(card.group);
+      const name = isIn ? "open" : card.join_policy === "approval" ? "ask_join" : "join";
+      return el("li", { class: "person" }, avatar(card.group, card.name, card.picture),
+        el("span", { class: "row" }, el("span", { class: "title", dir: "auto" }, card.name),
+          el("span", { class: "glimpse", dir: "auto" }, [say("member_count", { n: card.members }), card.category, card.description].filter(Boolean).join(" · "))),
+        el("button", {
+          type: "button", class: "primary", "aria-label": `${say(name)}: ${card.name}`, onclick: async () => {
+            if (isIn || await this.#join({ group: card.group })) {
+              close();
+              await this.enter(card.group);
+            }
+          },
+        }, say(name)));
+    });
+  }
+
+  /**
+   * Looks at a share link, and joins by it.
+   * @param {string} code
+   */
+  async link(code) {
+    const { app } = this;
+    const { say } = app;
+    const opened = await app.act("open_link", { code });
+    if (opened === null) return;
+    const { group: card, sharer, status } = opened;
+    if (status === "member") {
+      await this.enter(card.group);
+      return;
+    }
+    await app.fetcher.meet([sharer, card.owner].filter((user) => user && !app.chats.people.has(user)));
+    const mayJoin = status === "joined" || status === "pending";
+    this.open(card.name, (close) => [
+      el("div", { class: "face" }, avatar(card.group, card.name, card.picture)),
+      card.description && el("p", { dir: "auto" }, card.description),
+      el("p", { class: "note" }, [say("member_count", { n: card.members }), card.category].filter(Boolean).join(" · ")),
+      sharer && el("p", { class: "note" }, say("shared_by", { name: app.chats.nameOf("", sharer) })),
+      mayJoin ? el("button", {
+        type: "button", class: "primary wide", autofocus: true, onclick: async () => {
+          const isIn = await this.#join({ code });
+          close();
+          if (isIn) await this.enter(card.group);
+        },
+      }, say(status === "pending" ? "ask_join" : "join")) : el("p", { role: "alert" }, say(status === "group_full" ? "e_group_full" : "cannot_join")),
+    ]);
+  }
+
+  /**
+   * @param {Record<string, any>} how `group` or `code`
+   * @returns {Promise<boolean>} whether one is a member now
+   */
+  async #join(how) {
+    const result = await this.app.act("join", how);
+    if (result?.status === "pending") toast(this.app.say("asked"));
+    return result?.status === "joined";
+  }
+
+  /**
+   * Opens a chat that one has just come into, once it is in the list.
+   * @param {string} group
+   */
+  async enter(group) {
+    const { app } = this;
+    for (let waited = 0; waited < PATIENCE_MS && !app.chats.rows.has(group); waited += 50) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await app.open(group);
+  }
+
+  /**
+   * Tells of an invitation.
+   * @param {string} group
+   */
+  async invited(group) {
+    const { app } = this;
+    const { say } = app;
+    const card = await app.act("info", { group });
+    if (card === null) return;
+    toast(say("invited", { name: card.name }), [
+      { label: say("accept"), act: async () => {
+        const result = await app.act("accept_invite", { group });
+        if (result?.status === "joined") await this.enter(group);
+      } },
+      { label: say("decline"), act: () => app.act("decline_invite", { group }) },
+    ]);
+  }
+
+  /** Makes a group. */
+  create() {
+    const { app } = this;
+    const { say } = app;
+    const policies = ["open", "approval", "invite_only"];
+    this.open(say("create"), (close) => [el("form", {
+      class: "stack", onsubmit: async (/** @type {any} */ event) => {
+        event.preventDefault();
+        const { name, description, policy, members } = event.target.elements;
+        const made = await app.act("create", {
+          name: name.value.trim(),
+          description: description.value.trim() || undefined,
+          join_policy: policy.value,
+          members: members.value.split(/[\s,，、]+/).filter(Boolean),
+        });
+        if (made === null) return;
+        close();
+        await this.enter(made.group);
+      },
+    },
+    el("label", {}, say("group_name"), el("input", { name: "name", required: true, maxlength: "60", autofocus: true, autocomplete: "off" })),
+    el("label", {}, say("description"), el("textarea", { name: "description", rows: "2", maxlength: "1000" })),
+    el("label", {}, say("who_may_join"), el("select", { name: "policy" }, ...policies.map((policy) => el("option", { value: policy }, say(`policy_${policy}`))))),
+    el("label", {}, say("first_members"), el("input", { name: "members", autocomplete: "off" })),
+    el("button", { type: "submit", class: "primary wide" }, say("make")))]);
+  }
+
+  /** Makes a share link, and shows it with its QR code. */
+  share() {
+    const { app } = this;
+    const { say, group } = app;
+    const channels = ["wechat", "qq", "weibo", "elsewhere"];
+    const spans = [["for_ever", ""], ["one_day", String(DAY_MS)], ["one_week", String(7 * DAY_MS)]];
+    const result = el("div", { class: "shared", hidden: true, "aria-live": "polite" });
+    this.open(say("share"), () => [el("form", {
+      class: "stack", onsubmit: async (/** @type {any} */ event) => {
+        event.preventDefault();
+        const { channel, span, approval } = event.target.elements;
+        const made = await app.act("share_link", {
+          group,
+          channel: channel.value === "elsewhere" ? undefined : channel.value,
+          expires_in_ms: span.value ? Number(span.value) : undefined,
+          approval: approval.checked || undefined,
+        });
+        if (made !== null) this.#shared(result, made);
+      },
+    },
+    el("label", {}, say("where_shared"), el("select", { name: "channel" }, ...channels.map((channel) => el("option", { value: channel }, say(channel))))),
+    el("label", {}, say("how_long"), el("select", { name: "span" }, ...spans.map(([name, value]) => el("option", { value }, say(name))))),
+    el("label", { class: "toggle" }, el("input", { type: "checkbox", name: "approval" }), say("need_approval")),
+    el("button", { type: "submit", class: "primary" }, say("make_link"))), result]);
+  }
+
+  /**
+   * @param {HTMLElement} box
+   * @param {Record<string, any>} made
+   */
+  #shared(box, { code, url }) {
+    const { say } = this.app;
+    // A server that is not told where browsers reach it gives a link that only apps can open.
+    const shown = /^https?:/.test(url) ? url : `${location.origin}/g/${code}`;
+    const image = el("img", { class: "qr", alt: say("qr"), width: "220", height: "220" });
+    image.addEventListener("error", () => image.remove());
+    image.src = `/g/${code}/qr.svg`;
+    box.hidden = false;
+    box.replaceChildren(
+      image,
+      el("input", { class: "url", readOnly: true, value: shown, "aria-label": say("link"), onfocus: (/** @type {any} */ event) => event.target.select() }),
+      el("div", { class: "buttons" },
+        el("button", { type: "button", class: "primary", onclick: () => /** @type {any} */ (this).copy(shown) }, say("copy")),
+        navigator.share ? el("button", { type: "button", onclick: () => navigator.share({ url: shown }).catch(() => {}) }, say("share_to")) : ""),
+    );
+  }
+}

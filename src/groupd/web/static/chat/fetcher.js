@@ -1,0 +1,135 @@
+/** What the page asks the server for, to be shown: pages of a log, names, the group itself. */
+
+import { messageSeqs, shownOf } from "./log.js";
+
+/** @typedef {import("./log.js").Log} Log */
+
+/** Events of a page. */
+const PAGE = 50;
+/** Users in one call of `users`, and messages in one of `messages`. */
+const SOME_MAX = 200;
+
+/**
+ * Whom an event names.
+ * @param {Record<string, any>} event
+ * @returns {string[]}
+ */
+export function usersOf({ user, member, mentions }) {
+  return [user, member, ...(Array.isArray(mentions) ? mentions : [])].filter(Boolean);
+}
+
+export class Fetcher {
+  #app;
+  #isFetching = false;
+
+  /** @param {import("./app.js").App} app */
+  constructor(app) {
+    this.#app = app;
+  }
+
+  /**
+   * Fetches the newest page of a log.
+   * @param {Log} log
+   */
+  async load(log) {
+    const { group } = log;
+    log.begin();
+    try {
+      const page = await this.#app.client.call("history", { group, limit: PAGE });
+      log.reset(/** @type {any} */ (page), await this.#shown(group, page.events));
+      this.#complete(log);
+    } catch (error) {
+      this.#app.complain(error);
+    }
+    this.#app.render();
+  }
+
+  /** Fetches what was said before the first message that is shown. */
+  async loadOlder() {
+    const { log } = this.#app;
+    if (log === null || !log.isLoaded || !log.hasOlder || this.#isFetching) return;
+    this.#isFetching = true;
+    try {
+      const page = await this.#app.client.call("history", { group: log.group, before: log.first, limit: PAGE });
+      const shown = await this.#shown(log.group, page.events);
+      if (this.#app.log === log) this.#app.pane.keepPlace();
+      log.prepend(/** @type {any} */ (page), shown);
+      this.#complete(log);
+    } catch (error) {
+      this.#app.complain(error);
+    } finally {
+      this.#isFetching = false;
+    }
+    this.#app.render();
+  }
+
+  /**
+   * @param {string} group
+   * @param {Record<string, any>[]} events
+   */
+  async #shown(group, events) {
+    const seqs = messageSeqs(events);
+    if (seqs.length === 0) return {};
+    return shownOf(/** @type {any} */ (await this.#app.client.call("messages", { group, seqs })));
+  }
+
+  /**
+   * Fetches what a log shows beside itself: names, and messages that are replied to.
+   * @param {Log} log
+   */
+  async #complete(log) {
+    const { group } = log;
+    const users = new Set();
+    for (const { event } of log.entries) {
+      for (const user of usersOf(event)) {
+        if (!this.#app.chats.people.has(user)) users.add(user);
+      }
+    }
+    await this.meet([...users]);
+    const seqs = log.unquoted().slice(0, SOME_MAX);
+    if (seqs.length > 0) {
+      try {
+        const found = await this.#app.client.call("messages", { group, seqs });
+        log.quote(found.messages);
+      } catch (error) {
+        this.#app.complain(error);
+      }
+    }
+    this.#app.render();
+  }
+
+  /**
+   * Learns what users are called.
+   * @param {string[]} users
+   */
+  async meet(users) {
+    for (let at = 0; at < users.length; at += SOME_MAX) {
+      const some = users.slice(at, at + SOME_MAX);
+      // Whoever is not found is called by their id, and not asked for again.
+      for (const user of some) this.#app.chats.meet(user);
+      try {
+        const found = await this.#app.client.call("users", { users: some });
+        for (const { user, name, picture } of found.users) this.#app.chats.meet(user, name, picture);
+      } catch {
+        return;
+      }
+    }
+  }
+
+  /**
+   * Looks at a group.
+   * @param {string} group
+   */
+  async look(group) {
+    try {
+      const info = await this.#app.client.call("info", { group });
+      if (info.direct) await this.meet(info.direct.filter((/** @type {string} */ user) => !this.#app.chats.people.get(user)?.name));
+      this.#app.chats.takeInfo(info);
+      if (group === this.#app.group) this.#app.info = info;
+    } catch (error) {
+      // A group may be over by now; its own event says so.
+      if (group === this.#app.group && /** @type {any} */ (error).code === "not_found") this.#app.close();
+    }
+    this.#app.render();
+  }
+}

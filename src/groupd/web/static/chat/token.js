@@ -1,0 +1,69 @@
+/**
+ * Where the token comes from: the fragment of the address, which no server and no log ever sees. It
+ * is taken out of the address bar, and kept for as long as the tab is open.
+ */
+
+import { claimsOf } from "../client/index.js";
+
+const TOKEN_KEY = "groupd.token";
+const OUTBOX_KEY = "groupd.outbox";
+/** The longest fragment that is looked at. */
+const FRAGMENT_MAX = 16_384;
+
+/**
+ * Reads token and share code out of a fragment.
+ * @param {string} fragment with its `#`
+ * @returns {{token: string | null, code: string | null}}
+ */
+export function readFragment(fragment) {
+  if (fragment.length > FRAGMENT_MAX) return { token: null, code: null };
+  const params = new URLSearchParams(fragment.replace(/^#/, ""));
+  return { token: params.get("token") || null, code: params.get("code") || null };
+}
+
+/** Takes what stands in the address out of it, and gives it with what is kept. */
+export function takeToken() {
+  const { token, code } = readFragment(location.hash);
+  if (token !== null || code !== null) {
+    history.replaceState(null, "", location.pathname);
+  }
+  if (token !== null) {
+    const before = sessionStorage.getItem(TOKEN_KEY);
+    // Somebody else's words are not sent in another's name.
+    if (before !== null && whose(before) !== whose(token)) forgetToken();
+    sessionStorage.setItem(TOKEN_KEY, token);
+  }
+  return { token: token ?? sessionStorage.getItem(TOKEN_KEY), code };
+}
+
+/** Drops the token, and what was not sent with it. */
+export function forgetToken() {
+  sessionStorage.removeItem(TOKEN_KEY);
+  sessionStorage.removeItem(OUTBOX_KEY);
+}
+
+/** @param {string} token */
+function whose(token) {
+  const claims = claimsOf(token);
+  return JSON.stringify([claims?.tenant ?? "", claims?.sub ?? ""]);
+}
+
+/** Keeps what is not answered yet, so that a reload loses nothing. See `Shelf`. */
+export const shelf = {
+  load() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(OUTBOX_KEY) ?? "[]");
+      return Array.isArray(kept) ? kept : [];
+    } catch {
+      return [];
+    }
+  },
+  /** @param {import("../client/outbox.js").Kept[]} kept */
+  save(kept) {
+    try {
+      sessionStorage.setItem(OUTBOX_KEY, JSON.stringify(kept));
+    } catch {
+      // The storage is full: then a reload loses what is on its way, and nothing else.
+    }
+  },
+};
