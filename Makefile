@@ -37,8 +37,10 @@ demo: $(READY) ## look at it: people who talk, the chat, the console and a share
 test: $(READY_DEV) ## run the tests
 	$(BIN)/pytest -n $(WORKERS)
 
-test-pure: $(READY_DEV) ## run them in plain Python, but those that kill servers or call them over HTTP
-	GROUPD_PURE=1 $(BIN)/pytest -n $(WORKERS) --ignore=tests/crash --ignore=tests/web
+# What has nothing to do with how requests are read and pushes are sent, or starts a program for each test.
+NOT_PURE := bench browser cli crash e2e examples guides js loadtest operate web
+test-pure: $(READY_DEV) ## run those of the engine and the server in plain Python
+	GROUPD_PURE=1 $(BIN)/pytest -n $(WORKERS) $(addprefix --ignore=tests/,$(NOT_PURE))
 
 # The browser is Debian's, and installing it takes root; axe-core and TypeScript come from npm.
 BROWSER := chromium fonts-noto-cjk fonts-noto-color-emoji
@@ -108,7 +110,7 @@ proto: $(READY_DEV) ## write the schema in proto/ anew from the code
 
 lock: $(READY_DEV) ## write both locks anew, with the newest versions
 	$(UV_COMPILE) --upgrade --extra build --output-file requirements.lock pyproject.toml
-	$(UV_COMPILE) --upgrade --all-extras --constraints requirements.lock \
+	$(UV_COMPILE) --upgrade --extra build --extra dev --constraints requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove what can be made again; data stays

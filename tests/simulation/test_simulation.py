@@ -38,12 +38,12 @@ def test_what_once_broke_a_promise_does_so_no_more(path: Path) -> None:
     assert not Simulation(Scenario.read(path)).run().problems
 
 
-@pytest.mark.parametrize("bug", [*BUGS, *ELUSIVE])
-def test_a_few_steps_are_kept_that_show_each_planted_bug(bug: str) -> None:
-    path = Path(__file__).parent / "scenarios" / f"{bug}.json"
-    again = f"python -m groupd.testing.simulation --bug {bug} --until-found, then --seed and --save"
-    with planted(bug):
-        assert Simulation(Scenario.read(path)).run().problems, again
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_a_few_steps_are_kept_that_show_a_planted_bug(path: Path) -> None:
+    again = "it shows it no more: python -m groupd.testing.simulation --bug NAME, --seed, --save"
+    if path.stem in {**BUGS, **ELUSIVE}:
+        with planted(path.stem):
+            assert Simulation(Scenario.read(path)).run().problems, again
 
 
 def test_a_seed_is_a_run_step_by_step() -> None:
