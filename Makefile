@@ -12,6 +12,7 @@ WORKERS ?= 2
 # Made last, so an installation that was cut short is done again.
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+READY_DOCS := $(VENV)/.ready-docs
 
 # What is compiled where there is a C compiler; a change there is installed anew.
 NATIVE := $(wildcard src/groupd/native/*.pyx src/groupd/native/*.pxd)
@@ -23,7 +24,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-pure test-web screenshots sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto lock clean
+.PHONY: help serve demo test test-pure test-web screenshots sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -108,10 +109,17 @@ replay: $(READY_DEV) ## play real conversations through a server and check every
 proto: $(READY_DEV) ## write the schema in proto/ anew from the code
 	$(BIN)/python -m groupd.testing.schema proto
 
-lock: $(READY_DEV) ## write both locks anew, with the newest versions
+docs: $(READY_DOCS) ## build the documentation as a site in build/site
+	$(BIN)/python -m tools.pages lay-out build/pages
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m tools.pages finish build/site
+
+lock: $(READY_DEV) ## write all locks anew, with the newest versions
 	$(UV_COMPILE) --upgrade --extra build --output-file requirements.lock pyproject.toml
-	$(UV_COMPILE) --upgrade --extra build --extra dev --constraints requirements.lock \
+	$(UV_COMPILE) --upgrade --extra dev --extra build --constraints requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
+	$(UV_COMPILE) --upgrade --extra docs --constraints requirements-dev.lock \
+		--output-file requirements-docs.lock pyproject.toml
 
 clean: ## remove what can be made again; data stays
 	rm -rf $(VENV) build dist src/groupd/native/*.so src/groupd/native/*.c src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -136,3 +144,8 @@ $(READY_DEV): requirements-dev.lock pyproject.toml $(NATIVE) | $(BIN)/python
 	$(INSTALL)
 	@$(TELL)
 	@touch $(READY) $@
+
+# Only what builds pages: what else is in .venv stays as it is.
+$(READY_DOCS): requirements-docs.lock | $(BIN)/python
+	$(PIP) --require-hashes --requirement requirements-docs.lock
+	@touch $@

@@ -34,8 +34,9 @@ from groupd.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 TABLES = ("auth", "tls", "metrics", "host", "web", "limits", "plans", "webhooks", "words")
-NOT_OURS = {".venv", "node_modules"}
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if NOT_OURS.isdisjoint(path.parts))
+MADE = {".venv", "build", "node_modules"}
+"""What is not ours, or is made from ours."""
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if MADE.isdisjoint(path.parts))
 
 
 def _documented() -> dict[str, str]:
