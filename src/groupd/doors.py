@@ -156,6 +156,7 @@ def _web_server(server: Server, config: Config, pulse: Pulse) -> HttpServer:
         assets=Assets(package_files(), SECURITY),
         pages={SHARE_PATH: SharePage(server.services.hub, config.web, SECURITY).answer},
         watch=pulse.add,
+        trusts=server.trusts,
     )
     limits = HttpLimits(
         connections_max=config.web.connections_max,

@@ -136,6 +136,9 @@ async def test_statistics_are_shown_where_the_owner_says_so(hub: Hub) -> None:
     page = share._page(ENGLISH, share._Shared(CARD, "joined", "", stats), code, "")
     for shown in ("6 active this week", "50 % women", "31.5 years on average"):
         assert shown in page.decode()
+    nothing = {"members": 8, "active": 0, "women": 0, "messages_yesterday": 0}
+    page = share._page(ENGLISH, share._Shared(CARD, "joined", "", nothing), code, "")
+    assert 'class="stats"' not in page.decode()
 
 
 CARD = {"name": "n", "category": "", "description": "", "picture": "", "members": 8}

@@ -22,7 +22,7 @@ ASKED = (
 class Door:
     """A site, and the links that it let in."""
 
-    def __init__(self, config: WebConfig | None = None) -> None:
+    def __init__(self, config: WebConfig | None = None, *, trusted: tuple[str, ...] = ()) -> None:
         self.admitted: list[Link] = []
         self.site = Site(
             config or WebConfig(),
@@ -30,6 +30,7 @@ class Door:
             frame_max_bytes=65_536,
             assets=Assets(package_files(), SECURITY),
             pages={},
+            trusts=lambda address: address in trusted,
         )
 
     async def ask(self, sent: bytes) -> tuple[str, dict[str, str], FakeLink]:
@@ -96,3 +97,24 @@ async def test_the_files_of_the_chat_are_there(path: str, content_type: str) -> 
 async def test_nothing_else_is(path: str) -> None:
     answer = await Door().site.handle(HttpRequest("GET", path))
     assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "peer"),
+    [
+        ((), "203.0.113.9", "fake-a"),
+        (("fake-a",), "203.0.113.9", "203.0.113.9"),
+        (("fake-a",), "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+        (("fake-a", "10.0.0.1"), "203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        (("fake-a",), "2001:db8::1", "2001:db8::1"),
+        (("fake-a",), "somebody", "fake-a"),
+        (("fake-a",), "", "fake-a"),
+    ],
+)
+async def test_a_connection_is_of_whom_a_trusted_proxy_says(
+    trusted: tuple[str, ...], forwarded: str, peer: str
+) -> None:
+    door = Door(trusted=trusted)
+    await door.ask(ASKED + f"X-Forwarded-For: {forwarded}\r\n\r\n".encode())
+
+    assert [link.peer for link in door.admitted] == [peer]

@@ -92,6 +92,10 @@ class Server:
         """Say whether ``stop`` was called."""
         return self._stopping
 
+    def trusts(self, address: str) -> bool:
+        """Say whether an address is one of a proxy that speaks for others."""
+        return self._proxies.include(address)
+
     def take_over(
         self, config: Config, *, verify: Callable[[str, int], Identity], tls: ssl.SSLContext | None
     ) -> None:

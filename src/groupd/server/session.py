@@ -92,9 +92,8 @@ class Session:
         self._messages: list[rpc.Message] = []
         self._farewell: tuple[str, str, int | None] | None = None
         self._opened_at = trio.current_time()
-        self._unflushed_bytes = 0
-        self._has_deadline = self._is_handling = self._is_writing = False
-        self._is_ending = self._is_cut = False
+        self._unflushed_bytes, self._is_cut = 0, False
+        self._has_deadline = self._is_handling = self._is_writing = self._is_ending = False
         self._working: trio.CancelScope | None = None  # While a task waits for something.
         self._draining: trio.CancelScope | None = None  # While it waits for its last answers.
         self._relieved: trio.Event | None = None
@@ -416,6 +415,8 @@ class Session:
             await self._part_properly()
         except BROKEN:
             pass  # The peer has gone; there is nobody to tell.
+        except Exception:
+            log.exception("session_failed", session=self.id, peer=self.link.peer)
         finally:
             self._conversation.end()
             self._intake.close()

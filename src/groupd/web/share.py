@@ -235,7 +235,8 @@ def _stats(words: Mapping[str, str], stats: Mapping[str, Any]) -> Element | None
             ("women", "percent", _percent(stats.get("women"), members)),
             ("age", "years", stats.get("average_age")),
         )
-        if value is not None
+        # Nothing is no news: of a new group all of it would be zero.
+        if value
     ]
     return tag("ul", *(tag("li", text) for text in shown), class_="stats") if shown else None
 

@@ -9,6 +9,7 @@ Placement rules:
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -21,6 +22,8 @@ from groupd.web.assets import Assets
 Page: TypeAlias = Callable[[HttpRequest, str], Awaitable[HttpResponse]]
 """Answers a GET; the text is what the path has after the page's own part."""
 
+FORWARDED_MAX: Final = 8
+"""Proxies in a row that are looked through."""
 CONTENT_SECURITY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'none'; "
@@ -40,7 +43,8 @@ SECURITY: Final[Mapping[str, str]] = {
 class Site:
     """The handler of the web listener.
 
-    ``admit`` begins a session on a link. ``pages`` are by the beginning of their paths.
+    ``admit`` begins a session on a link. ``pages`` are by the beginning of their paths. ``trusts``
+    says whether an address is a proxy whose ``X-Forwarded-For`` is believed.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Site:
         assets: Assets,
         pages: Mapping[str, Page],
         watch: Callable[[WebSocketLink], None] = lambda link: None,
+        trusts: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self._config = config
         self._admit = admit
@@ -59,6 +64,7 @@ class Site:
         self._assets = assets
         self._pages = pages
         self._watch = watch
+        self._trusts = trusts
         # One for all, so that a message is made once for all who read a group.
         self._framing = Framing()
 
@@ -95,11 +101,26 @@ class Site:
             return HttpResponse(asked.status, asked.body, headers=headers)
 
         def take_over(link: Link, early: bytes) -> None:
+            link.peer = self._client_of(link.peer, request.headers.get("x-forwarded-for", ""))
             session = WebSocketLink(link, protocol, self._framing, early)
             self._watch(session)
             self._admit(session)
 
         return HttpResponse(asked.status, b"", headers=headers, take_over=take_over)
+
+    def _client_of(self, peer: str, forwarded: str) -> str:
+        """Give whose connection it is: of a trusted proxy, the last one that it does not trust.
+
+        Whoever comes first in the header may have written that themselves.
+        """
+        for address in reversed(forwarded.split(",")[-FORWARDED_MAX:]):
+            if not self._trusts(peer):
+                break
+            try:
+                peer = str(ipaddress.ip_address(address.strip()))
+            except ValueError:
+                break
+        return peer
 
     def _origins(self, host: str) -> tuple[str, ...] | None:
         """Give whose pages may open a WebSocket; None for anybody's."""
