@@ -14,7 +14,7 @@ mkdir "$work/done"
 api() { # METHOD JSON
     local answer
     answer=$(curl --silent --show-error --max-time 30 "$url/v1/$1" \
-        --header "Authorization: Bearer $key" --data "$2")
+        --header "Authorization: Bearer $key" --data "$2") || return
     case $answer in '{"error"'*) echo "$1: $answer" >&2; return 1 ;; esac
     printf '%s\n' "$answer"
 }
@@ -25,7 +25,7 @@ field() { # NAME: of the JSON on standard input, a string or a number of its own
 
 # --- the group
 
-group=$(api create '{"as": {"user": "shop", "name": "茶店", "plan": "wechat"}, "name": "老顾客 Tea friends", "ref": "tea-friends"}' | field group)
+group=$(api create '{"as": {"user": "shop", "name": "茶店", "plan": "wechat"}, "name": "老顾客 Tea friends", "ref": "tea-friends-'"$(date +%s)"'"}' | field group)
 echo "the group is $group"
 
 members=$(for n in $(seq 200); do printf '{"user":"customer%d","name":"顾客 %d"},' "$n" "$n"; done)
@@ -60,7 +60,7 @@ take() { # CHANGE: gives whether it was new
 consume() { # dies | ends: before it acknowledges anything new, or when there is nothing more
     local page change cursor is_new
     while true; do
-        page=$(api changes '{"consumer": "orders", "limit": 100, "wait_ms": 200}')
+        page=$(api changes '{"consumer": "orders", "limit": 100, "wait_ms": 200}') || return
         is_new=
         while IFS= read -r change; do
             if take "$change"; then is_new=yes; fi

@@ -27,7 +27,7 @@ from groupd.storage.sqlite import FILE_NAME
 from groupd.system import system_ports
 from groupd.web import openapi
 from groupd.web.assets import Assets, package_files
-from groupd.web.calls import HostApi
+from groupd.web.calls import HostApi, http_refusal
 from groupd.web.conditions import HostConditions
 from groupd.web.keys import KeyRing as ServiceKeys
 from groupd.web.posting import http_post, http_question
@@ -144,7 +144,7 @@ def _host_server(server: Server, config: Config, keys: ServiceKeys) -> HttpServe
         body_max_bytes=config.host.body_max_bytes,
         request_deadline_ms=config.host.request_deadline_ms,
     )
-    return HttpServer(api.handle, limits)
+    return HttpServer(api.handle, limits, refusal=http_refusal)
 
 
 def _web_server(server: Server, config: Config, pulse: Pulse) -> HttpServer:

@@ -269,3 +269,17 @@ async def test_an_upgrade_is_not_agreed_to(autojump_clock: trio.testing.MockCloc
         got = await ask(link, upgrade)
         assert got is not None
         assert got.status == 200
+
+
+async def test_who_sends_too_much_can_read_that_it_was_too_much(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with connected() as link:
+        await link.send_all(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + bytes(60_000)
+        )
+        got = await answer(link, h11.Connection(h11.CLIENT))
+        assert got is not None
+        assert (got.status, got.headers["connection"]) == (413, "close")
+        # It goes on sending, as a client does that reads afterwards: nothing breaks.
+        await link.send_all(bytes(140_000))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 
 from groupd.errors import CODES
 from groupd.testing import schema
-from groupd.web.calls import STATUS
+from groupd.web.calls import STATUS, http_refusal
 from tests.strategies import NOW_MS, uuid7
 from tests.web.rig import Backend, open_backend
 
@@ -220,3 +221,21 @@ async def test_a_list_of_members_is_a_list(members: Any) -> None:
     async with open_backend() as shop:
         answer = await shop.call("add_members", group="G" * 16, members=members)
         assert answer.body["error"]["field"] == "members"
+
+
+def test_what_is_no_request_yet_is_refused_in_the_form_of_all_refusals() -> None:
+    for status, code in ((413, "too_large"), (408, "bad_request"), (431, "bad_request")):
+        response = http_refusal(status, "why")
+        assert response.status == status
+        assert orjson.loads(response.body)["error"] == {"code": code, "message": "why"}
+
+
+async def test_a_call_of_the_apps_own_is_made_as_nobody_else() -> None:
+    async with open_backend() as backend:
+        group = (await backend.ok("create", as_="ann", name="Tea"))["group"]
+        for method in ("bind", "add_members", "consumers"):
+            answer = await backend.call(
+                method, as_="ann", group=group, binding="shop:1", members=["bob"]
+            )
+            assert (answer.status, answer.body["error"]["field"]) == (400, "as")
+        await backend.ok("bind", as_="system", group=group, binding="shop:1")

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from groupd.config import WebhookConfig
 from groupd.engine.hub import Hub
-from groupd.errors import ConfigError
+from groupd.errors import ConfigError, Rejected
 from groupd.testing.fakes import fake_ports
 from groupd.web.webhooks import Webhook
 from tests.engine.rig import hub_on, new_store
@@ -114,6 +114,27 @@ async def test_a_stuck_endpoint_harms_nobody_and_says_what_is_wrong(
         assert shown["webhook.stuck"].last_error == "no answer within 15000 ms"
         # Pauses grow to five minutes: some 20 attempts in an hour, and not thousands.
         assert 10 < len(stuck.posts) < 40
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_but_its_endpoint_moves_a_webhook_or_takes_it_away(
+    autojump_clock: MockClock,
+) -> None:
+    receiver = Receiver(*[503] * 8)
+    async with hub_on(new_store()) as hub, trio.open_nursery() as nursery:
+        nursery.start_soon(hook_on(hub, receiver).run)
+        ann = hub.act_as("ann")
+        group = (await ann.create("Tea"))["group"]
+        await ann.post(group, text="one")
+        await trio.sleep(1)
+        page = await hub.feed.read("", "webhook.shop", limit=100)
+        assert page.cursor is not None
+        with pytest.raises(Rejected, match="only its endpoint moves it"):
+            await hub.feed.ack("", "webhook.shop", page.cursor)
+        with pytest.raises(Rejected, match="only its endpoint moves it"):
+            await hub.feed.forget("", "webhook.shop")
+        await trio.sleep(600)
+        assert receiver.texts() == ["one"]
         nursery.cancel_scope.cancel()
 
 

@@ -95,6 +95,15 @@ class Feed:
         self._news = trio.Event()
         self._waiting = 0
         self._errors: dict[tuple[str, str], str] = {}
+        self._held: set[tuple[str, str]] = set()
+
+    def hold(self, tenant: str, consumer: str) -> None:
+        """Keep a consumer for whoever calls this: nobody else moves it or takes it away."""
+        self._held.add((tenant, consumer))
+
+    def _refuse_held(self, tenant: str, consumer: str) -> None:
+        if (tenant, consumer) in self._held:
+            raise refuse("consumer", "this one is a webhook's, and only its endpoint moves it")
 
     def note_error(self, tenant: str, consumer: str, error: str | None) -> None:
         """Note what is wrong with a consumer, for ``consumers`` to show; None for nothing."""
@@ -141,11 +150,15 @@ class Feed:
             finally:
                 self._waiting -= 1
 
-    async def ack(self, tenant: str, consumer: str, cursor: str) -> None:
+    async def ack(
+        self, tenant: str, consumer: str, cursor: str, *, is_holder: bool = False
+    ) -> None:
         """Move a consumer's position forward; durable at the end. A lower one changes nothing.
 
         Raises Rejected, LogUnavailable.
         """
+        if not is_holder:
+            self._refuse_held(tenant, consumer)
         name, position = _position_name(tenant, consumer), self._position_of(cursor)
         known = dict(await self._log.read(lambda store: store.positions(name)))
         if name not in known:
@@ -160,6 +173,7 @@ class Feed:
 
         Repeating it is no error, and leaves no entry. Raises Rejected, LogUnavailable.
         """
+        self._refuse_held(tenant, consumer)
         name = _position_name(tenant, consumer)
         if name in dict(await self._log.read(lambda store: store.positions(name))):
             await self._log.write(DropPosition(name, audit))

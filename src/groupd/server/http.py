@@ -33,6 +33,9 @@ from groupd.server.tls import secure
 log = structlog.get_logger()
 
 READ_BYTES: Final = 8_192
+LINGER_S: Final = 2.0
+LINGER_MAX_BYTES: Final = 4 << 20
+"""How long, and how much, is read on from somebody whose request was refused."""
 TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -105,11 +108,13 @@ class HttpServer:
         *,
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         poller: Poller | None = None,
+        refusal: Callable[[int, str], HttpResponse] | None = None,
     ) -> None:
         self._handle = handle
         self._limits = limits
         self._tls = tls
         self._poller = poller
+        self._refusal = refusal or plain
         self.connections = 0
 
     async def listen(self, listeners: Sequence[Listener]) -> None:
@@ -140,7 +145,10 @@ class HttpServer:
             if context is not None:
                 with trio.fail_after(self._limits.request_deadline_ms / 1_000):
                     link = await secure(link, context)
-            is_ours = await _Connection(link, self._handle, self._limits).run()
+            connection = _Connection(link, self._handle, self._limits, self._refusal)
+            is_ours = await connection.run()
+            if connection.has_complained:
+                await _linger(link)
         except (LinkBroken, trio.TooSlowError):
             pass  # Nobody is there to be answered, or does not speak TLS.
         except Exception:
@@ -153,10 +161,28 @@ class HttpServer:
                     await link.aclose()
 
 
+async def _linger(link: Link) -> None:
+    """Let a peer read its refusal: closing while it still sends would take that back."""
+    link.send_eof()
+    left = LINGER_MAX_BYTES
+    with trio.move_on_after(LINGER_S):
+        while left > 0 and (piece := await link.receive_some(READ_BYTES)):
+            left -= len(piece)
+
+
 class _Connection:
     """One connection's requests, in their order."""
 
-    def __init__(self, link: Link, handle: Handler, limits: HttpLimits) -> None:
+    def __init__(
+        self,
+        link: Link,
+        handle: Handler,
+        limits: HttpLimits,
+        refusal: Callable[[int, str], HttpResponse],
+    ) -> None:
+        self.has_complained = False
+        """Whether something was refused that has not been read to its end."""
+        self._refusal = refusal
         self._link = link
         self._handle = handle
         self._limits = limits
@@ -250,7 +276,10 @@ class _Connection:
         """Say what is wrong, if that leaves at once; the connection ends anyway."""
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             with suppress(LinkBroken, h11.LocalProtocolError):
-                self._link.try_send(self._encode(plain(status, text, connection="close")))
+                response = self._refusal(status, text)
+                headers = {**response.headers, "connection": "close"}
+                self._link.try_send(self._encode(attrs.evolve(response, headers=headers)))
+                self.has_complained = True
 
 
 def _request_of(head: h11.Request, body: bytes) -> HttpRequest:

@@ -108,6 +108,8 @@ class HostApi:
         if own is not None:
             for scope in own.scopes:
                 _permit(key, scope, method)
+            if whose not in (None, SYSTEM):
+                raise refuse("as", f"{method} is asked by the app itself, and as nobody else")
             self._charge(key, own.cost(params))
             if "write" in own.scopes:
                 self._note(key, SYSTEM, method, params.get("group"), None)
@@ -186,6 +188,12 @@ def _permit(key: ServiceKey, scope: str, method: str) -> None:
     if scope not in key.scopes:
         message = f"{method} takes the scope {scope}, which the key {key.name} does not have"
         raise Rejected("forbidden", message, reason="scope", required=scope)
+
+
+def http_refusal(status: int, text: str) -> HttpResponse:
+    """Refuse what is no request yet, in the form of all refusals."""
+    code = "too_large" if status == STATUS["too_large"] else "bad_request"
+    return _refused(Rejected(code, text), status)
 
 
 def _params_of(body: bytes) -> dict[str, Any]:

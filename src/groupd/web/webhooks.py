@@ -57,6 +57,7 @@ class Webhook:
     async def run(self) -> None:
         """Tell of what happens, until cancelled."""
         tenant, name = self._config.tenant, self._name
+        self._feed.hold(tenant, name)
         while True:
             try:
                 page = await self._feed.read(tenant, name, limit=PAGE, wait_ms=FEED_WAIT_MS)
@@ -64,7 +65,7 @@ class Webhook:
                     if not self._config.kinds or change.kind in self._config.kinds:
                         await self._tell(change)
                 if page.cursor is not None:
-                    await self._feed.ack(tenant, name, page.cursor)
+                    await self._feed.ack(tenant, name, page.cursor, is_holder=True)
             except (LogUnavailable, Rejected) as error:
                 self._feed.note_error(tenant, name, str(error))
                 log.warning("webhook_waits", webhook=self._config.name, error=str(error))
