@@ -38,6 +38,7 @@ from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
 from groupd.server.certificates import client_context, server_context
 from groupd.server.descriptors import within_descriptors
+from groupd.server.http import HttpServer
 from groupd.server.link import Listener, listener_url, open_listeners
 from groupd.server.listener import Server
 from groupd.server.reload import Credentials, Reloader
@@ -286,7 +287,7 @@ async def _serve_from(
             nursery=nursery,
             tls=tls,
         )
-        running = _listen(server, config, nursery, rings, made_secret=made_secret)
+        running, doors = _listen(server, config, nursery, rings, made_secret=made_secret)
         nursery.start_soon(server.run)
         nursery.start_soon(rings.run)
         nursery.start_soon(server.services.figures.run, None if config.memory else data / FILE_NAME)
@@ -310,7 +311,11 @@ async def _serve_from(
         )
         await ending.wait()
         log.info("stopping", sessions=len(server.sessions))
-        await server.stop()
+        hub.feed.end_waiting()
+        async with trio.open_nursery() as last:
+            last.start_soon(server.stop)
+            for door in doors:
+                last.start_soon(door.drain, config.limits.drain_deadline_ms / 1_000)
         nursery.cancel_scope.cancel()
 
 
@@ -321,7 +326,8 @@ def _listen(
     rings: KeyRings,
     *,
     made_secret: bool,
-) -> Running:
+) -> tuple[Running, list[HttpServer]]:
+    """Listen wherever the configuration says; gives what is to be drained at the end, too."""
     backlog = config.limits.accept_backlog
     socket_url = f"unix://{(Path(config.data) / SOCKET_FILE).resolve()}"
     with ExitStack() as undo:
@@ -339,8 +345,8 @@ def _listen(
     for listeners, has_tls in opened:
         nursery.start_soon(partial(server.listen, listeners, is_protected=has_tls))
         urls += (listener_url(listener, tls=has_tls) for listener in listeners)
-    serve_doors(doors, server, config, rings, nursery)
-    return Running(urls, config, made_secret, *doors.urls)
+    drained = serve_doors(doors, server, config, rings, nursery)
+    return Running(urls, config, made_secret, *doors.urls), drained
 
 
 async def _watch_signals(

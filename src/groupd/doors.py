@@ -97,8 +97,12 @@ def serve_doors(
     config: Config,
     rings: KeyRings,
     nursery: trio.Nursery,
-) -> None:
-    """Start what answers there, and the webhooks; owns the listeners from here on."""
+) -> list[HttpServer]:
+    """Start what answers there, and the webhooks; owns the listeners from here on.
+
+    Gives those that are to be drained when the server stops: probes and metrics go on.
+    """
+    drained = list[HttpServer]()
     if doors.metrics:
         nursery.start_soon(_metrics_server(server, config, rings).listen, doors.metrics)
     if config.webhooks:
@@ -109,11 +113,14 @@ def serve_doors(
     if doors.host:
         keys = ServiceKeys()
         nursery.start_soon(follow_service_keys, Path(config.data), keys)
-        nursery.start_soon(_host_server(server, config, keys).listen, doors.host)
+        drained.append(_host_server(server, config, keys))
+        nursery.start_soon(drained[-1].listen, doors.host)
     if doors.web:
         pulse = Pulse(config.web.ping_ms)
         nursery.start_soon(pulse.run)
-        nursery.start_soon(_web_server(server, config, pulse).listen, doors.web)
+        drained.append(_web_server(server, config, pulse))
+        nursery.start_soon(drained[-1].listen, doors.web)
+    return drained
 
 
 def _metrics_server(server: Server, config: Config, rings: KeyRings) -> HttpServer:

@@ -283,3 +283,37 @@ async def test_who_sends_too_much_can_read_that_it_was_too_much(
         assert (got.status, got.headers["connection"]) == (413, "close")
         # It goes on sending, as a client does that reads afterwards: nothing breaks.
         await link.send_all(bytes(140_000))
+
+
+async def test_a_stopping_server_answers_what_was_asked_and_takes_nothing_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = HttpServer(echo, LIMITS)
+    client, ours = link_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, ours)
+        await client.send_all(GET.replace(b"/a/b?c=d", b"/while"))
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        await server.drain(60)
+        assert trio.current_time() - began == pytest.approx(7)
+        parser = h11.Connection(h11.CLIENT)
+        got = await answer(client, parser)
+        assert got is not None
+        assert got.status == 200
+        assert await answer(client, parser) is None
+
+
+async def test_a_stopping_server_does_not_wait_for_ever(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = HttpServer(echo, LIMITS)
+    client, ours = link_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, ours)
+        await client.send_all(GET.replace(b"/a/b?c=d", b"/slow"))
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        await server.drain(3)
+        assert trio.current_time() - began == pytest.approx(3)
+        nursery.cancel_scope.cancel()

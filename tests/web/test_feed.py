@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
 
 from groupd.testing import schema
 from tests.engine.rig import settle
@@ -80,3 +83,22 @@ async def test_what_makes_no_sense_is_refused(
 async def test_the_feed_takes_a_scope_of_its_own() -> None:
     async with open_backend(scopes=("read", "write", "system")) as shop:
         assert (await shop.call("changes", consumer="a")).status == 403
+
+
+async def test_who_waits_for_news_is_answered_when_the_server_stops(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_backend() as backend, trio.open_nursery() as nursery:
+        pages: list[Any] = []
+
+        async def poll() -> None:
+            pages.append(await backend.ok("changes", consumer="orders", wait_ms=20_000))
+
+        nursery.start_soon(poll)
+        await trio.testing.wait_all_tasks_blocked()
+        assert pages == []
+        began = trio.current_time()
+        backend.hub.feed.end_waiting()
+        await trio.testing.wait_all_tasks_blocked()
+        assert pages == [{"changes": [], "more": False}]
+        assert trio.current_time() == began

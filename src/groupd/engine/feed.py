@@ -94,6 +94,7 @@ class Feed:
         self._limits = limits
         self._news = trio.Event()
         self._waiting = 0
+        self._is_ending = False
         self._errors: dict[tuple[str, str], str] = {}
         self._held: set[tuple[str, str]] = set()
 
@@ -117,6 +118,11 @@ class Feed:
         if self._waiting:
             self._news.set()
             self._news = trio.Event()
+
+    def end_waiting(self) -> None:
+        """Answer those who wait for news with what there is, from now on: the server stops."""
+        self._is_ending = True
+        self.rouse()
 
     async def read(
         self,
@@ -142,7 +148,7 @@ class Feed:
             news = self._news
             try:
                 found, place, more = await self._scan(tenant, after, limit)
-                if found or more or trio.current_time() >= deadline:
+                if found or more or self._is_ending or trio.current_time() >= deadline:
                     cursor = self._cursor(place) if place > after else None
                     return Changes(found, cursor, more)
                 with trio.move_on_at(deadline):

@@ -85,6 +85,23 @@ Handler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 """Answers a request. What it raises is logged, and answered with 500."""
 
 
+@attrs.define(eq=False)
+class _Busy:
+    """What is being answered on all connections of a server."""
+
+    requests: int = 0
+    is_ending: bool = False
+    """Whether a connection ends with the answer that is under way."""
+    changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def count(self, change: int) -> None:
+        """Note that a request has come, or was answered."""
+        self.requests += change
+        if not self.requests:
+            self.changed.set()
+            self.changed = trio.Event()
+
+
 class _TooLarge(Exception):
     """A body is over the limit."""
 
@@ -115,10 +132,13 @@ class HttpServer:
         self._tls = tls
         self._poller = poller
         self._refusal = refusal or plain
+        self._busy = _Busy()
+        self._listeners: list[Listener] = []
         self.connections = 0
 
     async def listen(self, listeners: Sequence[Listener]) -> None:
-        """Accept on these sockets until cancelled; owns them from here on."""
+        """Accept on these sockets until cancelled or drained; owns them from here on."""
+        self._listeners += listeners
         try:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
@@ -127,9 +147,21 @@ class HttpServer:
             for listener in listeners:
                 close_listener(listener)
 
+    async def drain(self, within_s: float) -> None:
+        """Accept nobody any more, and wait until what was asked is answered, or for that long."""
+        self._busy.is_ending = True
+        for listener in self._listeners:
+            close_listener(listener)
+        with trio.move_on_after(within_s):
+            while self._busy.requests:
+                await self._busy.changed.wait()
+
     async def _accept_loop(self, listener: Listener, nursery: trio.Nursery) -> None:
         while True:
-            sock, address = await accept(listener)
+            try:
+                sock, address = await accept(listener)
+            except trio.ClosedResourceError:
+                return  # ``drain`` has closed it.
             link = SocketLink(sock, address, self._poller)
             if self.connections >= self._limits.connections_max:
                 await link.aclose()
@@ -145,7 +177,7 @@ class HttpServer:
             if context is not None:
                 with trio.fail_after(self._limits.request_deadline_ms / 1_000):
                     link = await secure(link, context)
-            connection = _Connection(link, self._handle, self._limits, self._refusal)
+            connection = _Connection(link, self._handle, self._limits, self._refusal, self._busy)
             is_ours = await connection.run()
             if connection.has_complained:
                 await _linger(link)
@@ -179,7 +211,9 @@ class _Connection:
         handle: Handler,
         limits: HttpLimits,
         refusal: Callable[[int, str], HttpResponse],
+        busy: _Busy,
     ) -> None:
+        self._busy = busy
         self.has_complained = False
         """Whether something was refused that has not been read to its end."""
         self._refusal = refusal
@@ -214,6 +248,13 @@ class _Connection:
             return False
         if request is None:
             return False
+        self._busy.count(1)
+        try:
+            return await self._answer(request)
+        finally:
+            self._busy.count(-1)
+
+    async def _answer(self, request: HttpRequest) -> bool:
         try:
             response = await self._handle(request)
         except Exception:
@@ -223,7 +264,8 @@ class _Connection:
             await self._hand_over(response, response.take_over)
             return False
         await self._link.send_all(self._encode(response, is_head=request.method == "HEAD"))
-        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        is_done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        return is_done and not self._busy.is_ending
 
     async def _hand_over(
         self, response: HttpResponse, take_over: Callable[[Link, bytes], None]
