@@ -727,6 +727,23 @@ async def test_what_the_token_callable_raises_ends_the_client(
     assert server.dials == []
 
 
+async def test_a_token_that_cannot_be_had_for_a_while_is_asked_for_again(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    faults: list[Exception] = []
+
+    async def token() -> str:
+        if faults:
+            raise faults.pop()
+        return "good"
+
+    async with server.connect(token=token) as client:
+        faults += [ConnectionRefusedError("the host application is down")] * 5
+        server.visit.cut()
+        assert await client.info("tea")
+        assert not faults
+
+
 async def test_a_bug_in_the_reader_is_not_taken_for_a_lost_connection(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:

@@ -11,7 +11,11 @@ import orjson
 from groupd.errors import AuthError
 
 Token: TypeAlias = str | Callable[[], Awaitable[str]]
-"""One token for good, or where to get a fresh one."""
+"""One token for good, or where to get a fresh one.
+
+Where that cannot be reached just now it raises OSError, such as ConnectionError or TimeoutError: a
+client that was connected before asks again, after a pause. Whatever else it raises ends the client.
+"""
 
 
 class TokenSource:
@@ -26,12 +30,12 @@ class TokenSource:
         return not isinstance(self._token, str)
 
     async def get(self) -> str:
-        """Give a token; raises AuthError where the application cannot make one."""
+        """Give a token; raises AuthError, with its cause, where the application cannot make one."""
         if isinstance(self._token, str):
             return self._token
         try:
             return await self._token()
-        # The callable is the application's: whatever it raises ends the client in the same way.
+        # The callable is the application's: whatever it raises is told in the same way.
         except Exception as error:
             raise AuthError(f"no token: {error!r}") from error
 

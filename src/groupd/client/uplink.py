@@ -27,7 +27,7 @@ from groupd.client.ports import Ports
 from groupd.client.tokens import TokenSource, expiry_ms
 from groupd.config import Limits
 from groupd.domain.queries import Groups, Hello
-from groupd.errors import Disconnected, GroupdError, Rejected, RemoteProtocolError
+from groupd.errors import AuthError, Disconnected, GroupdError, Rejected, RemoteProtocolError
 from groupd.wire import rpc
 
 log: Final = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Uplink:
             try:
                 while connection is not None and self.tokens_accepted == accepted:
                     try:
-                        await self._hello(connection, await self.tokens.get())
+                        await self._hello(connection, await self._fresh_token())
                     except Rejected as refusal:
                         if self._is_final(refusal):
                             raise
@@ -249,10 +249,20 @@ class Uplink:
             return cause.code not in _PASSING and not self.retry_after_ms(cause.details)
         return not isinstance(cause, Disconnected)
 
+    async def _fresh_token(self) -> str:
+        """Give a token; raises AuthError, or Disconnected where there may be one the next time."""
+        try:
+            return await self.tokens.get()
+        except AuthError as error:
+            # Before the first connection it is a setting that is wrong, mostly.
+            if self.tokens_accepted and isinstance(error.__cause__, OSError):
+                raise Disconnected(str(error)) from error
+            raise
+
     async def _serve_one(self) -> _Lost:
         """Have one connection, from its token to its end."""
         try:
-            token = await self.tokens.get()
+            token = await self._fresh_token()
             with trio.fail_after(self._limits.dial_timeout_ms / 1_000):
                 link = await self._ports.dial(self._url)
         except _UNREACHABLE as error:

@@ -170,7 +170,13 @@ def _push(delivery: _Delivery, number: int, entry: Entry) -> None:
     roles = frozenset() if stay is None else frozenset({stay.role_at(seq)})
     delivery.shown.judge(log, event, Viewer(repr(user), roles, "push-differs"), number)
     # Somebody who leaves while a session is being greeted: subscribed as a member, listed no more.
-    is_farewell = stay is not None and seq == stay.ended and group not in session.next
+    # What they said just before comes with it.
+    is_farewell = (
+        stay is not None
+        and stay.ended is not None
+        and group not in session.next
+        and stay.ended <= delivery.run.high(log.key, session.number)
+    )
     begins = None if stay is None or is_farewell else stay.joined
     _advance(delivery, session, group, seq, begins, log.name, number)
     if stay is not None and seq == stay.ended:
