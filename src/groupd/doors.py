@@ -66,7 +66,7 @@ def open_doors(config: Config, undo: ExitStack) -> Doors:
         if url is None:
             return []
         address = f"tcp://{url.rstrip('/').partition('://')[2]}"
-        listeners = open_listeners(address, config.limits.accept_backlog)
+        listeners = open_listeners(address, config.limits.accept_backlog, called=url)
         undo.callback(close_all, listeners)
         return listeners
 

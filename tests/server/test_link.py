@@ -7,6 +7,7 @@ import socket
 import stat
 import struct
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ import pytest
 import trio
 import trio.testing
 
+from groupd.config import Config, HostConfig
+from groupd.doors import open_doors
 from groupd.errors import ConfigError
 from groupd.server.layer import LayeredLink
 from groupd.server.link import (
@@ -421,6 +424,13 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
 def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match="cannot listen there"):
         open_listeners("tcp://192.0.2.1:0", BACKLOG)
+
+
+def test_a_taken_port_of_a_door_is_named_as_it_was_written() -> None:
+    (taken,) = open_listeners("tcp://127.0.0.1:0", BACKLOG)
+    url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with taken, ExitStack() as undo, pytest.raises(ConfigError, match=f"^{url}: cannot listen"):
+        open_doors(Config(host=HostConfig(listen=url)), undo)
 
 
 async def test_a_port_in_use_is_a_wrong_setting() -> None:

@@ -282,12 +282,12 @@ def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
 # --- the listening side
 
 
-def open_listeners(url: str, backlog: int) -> list[socket.socket]:
+def open_listeners(url: str, backlog: int, *, called: str | None = None) -> list[socket.socket]:
     """Listen on a URL: one socket for each address of its host, all on one port.
 
     Port 0 takes any free one. A Unix socket is for this user alone; the file that a dead server
     left behind is replaced. Blocks while a host name is looked up. The caller gives each socket to
-    ``close_listener`` in the end.
+    ``close_listener`` in the end. Errors name ``called``, where another URL was written.
 
     Raises:
         ConfigError: the URL is none, or cannot be listened on; a server that is alive has it, say.
@@ -300,7 +300,8 @@ def open_listeners(url: str, backlog: int) -> list[socket.socket]:
         host, port = where
         return _listen_tcp(host, port=port, backlog=backlog)
     except OSError as error:
-        raise ConfigError(f"{url}: cannot listen there: {error.strerror or error}") from error
+        shown = called or url
+        raise ConfigError(f"{shown}: cannot listen there: {error.strerror or error}") from error
 
 
 def close_listener(listener: socket.socket) -> None:
