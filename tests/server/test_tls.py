@@ -11,6 +11,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -466,6 +468,15 @@ async def test_tls_1_2_is_spoken_too(tmp_path: Path) -> None:
 # --- files
 
 
+def rsa_key() -> bytes:
+    """Give a key of another kind than those of ``make_certificate``."""
+    return rsa.generate_private_key(65_537, 2_048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def test_a_file_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:
     files = make_certificate(tmp_path)
     (tmp_path / "other").mkdir()
@@ -473,6 +484,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) ->
     (tmp_path / "locked").mkdir()
     locked = make_certificate(tmp_path / "locked", passphrase="sesame")
     (tmp_path / "text").write_text("hello")
+    (tmp_path / "rsa").write_bytes(rsa_key())
     (tmp_path / "torn").write_text("-----BEGIN CERTIFICATE-----\nhello\n-----END CERTIFICATE-----")
     for wrong, complaint in (
         ({"certificate": "nowhere"}, "tls.certificate: nowhere: No such file or directory"),
@@ -481,6 +493,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) ->
         ({"key": files.certificate}, "tls.key: .*cert.pem: there is no private key in it"),
         ({"key": str(tmp_path / "text")}, "tls.key: .*text: there is no private key in it"),
         ({"key": other.key}, "tls.key: .*other/key.pem: it is not the key of .*/cert.pem"),
+        ({"key": str(tmp_path / "rsa")}, "tls.key: .*/rsa: it is not the key of .*/cert.pem"),
         ({"certificate": str(tmp_path / "torn")}, "tls.certificate: .*/torn"),
         (attrs.asdict(locked), "tls.key: .*locked/key.pem: it is locked by a passphrase"),
     ):

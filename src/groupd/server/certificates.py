@@ -17,6 +17,10 @@ from groupd.errors import ConfigError
 TICKETS: Final = 1
 """Tickets a client gets, with which its next handshake is cheaper; it uses one at a time."""
 
+NO_PAIR: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of a key that is another certificate's. The last is of a key of another kind:
+it keeps one pair of each kind, and there is no certificate beside this key."""
+
 
 def server_context(files: TlsConfig) -> ssl.SSLContext:
     """Give what a server shows its clients. Reads the files.
@@ -40,7 +44,7 @@ def server_context(files: TlsConfig) -> ssl.SSLContext:
     try:
         context.load_cert_chain(files.certificate, files.key, password=refuse_to_ask)
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in NO_PAIR:
             raise ConfigError(
                 f"tls.key: {files.key}: it is not the key of {files.certificate}; "
                 "name the two files that were made together"
