@@ -138,6 +138,12 @@ def test_what_is_in_order_is_said_to_be(file: Path, tmp_path: Path) -> None:
     assert f"{file} is in order: 3 settings" in said(check, file, {})
 
 
+def test_without_a_file_the_environment_is_checked() -> None:
+    assert "the environment says is in order: 1 settings" in said(check, None, {"GROUPD_DATA": "x"})
+    with pytest.raises(ConfigError, match=r"nowhere\.pem"):
+        said(check, None, {"GROUPD_AUTH__PUBLIC_KEYS": '["nowhere.pem"]'})
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

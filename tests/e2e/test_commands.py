@@ -83,6 +83,9 @@ WRONG = {
     "a limit of none": ("log G --limit 0", "limit"),
     "a seq below none": ("log G --after -1", "after"),
     "a user that shows nothing": ("token \u200b --data nowhere", "show something"),
+    "a key of nothing": ("key make shop --data nowhere", "nowhere: there is no store"),
+    "keys of nothing": ("key list --data nowhere", "nowhere: there is no store"),
+    "a key to take away of nothing": ("key remove shop --data nowhere", "there is no store"),
     "an index of nothing": ("check --rebuild-index --data nowhere", "nowhere"),
 }
 
@@ -104,6 +107,19 @@ async def test_what_is_wrong_is_named(groupd: Groupd, what: str) -> None:
     assert named in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not (groupd.directory / "nowhere").exists()
+
+
+async def test_a_key_can_be_made_before_the_server_that_has_the_same_file(groupd: Groupd) -> None:
+    (groupd.directory / "groupd.toml").write_text('data = "later"\n')
+    made = await groupd.run("key", "make", "shop", "--config", "groupd.toml")
+    assert made.returncode == 0, made.stderr
+    assert "shop" in (await groupd.run("key", "list", "--config", "groupd.toml")).stdout
+
+
+async def test_a_server_in_memory_has_keys_too(groupd: Groupd) -> None:
+    async with groupd.serving(None, "--memory") as server:
+        made = await groupd.run("key", "make", "shop", "--data", str(server.data))
+    assert made.returncode == 0, made.stderr
 
 
 CONFIGS = {

@@ -23,10 +23,10 @@ SECRET_SHOWN: Final = "set, and not shown"
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
+def check(file: Path | None, environ: Mapping[str, str], console: Console) -> None:
     """Say that a server could use a file, or raise ConfigError with all that is wrong.
 
-    Keys, certificates and word lists are read, too. Where no key is named, a server has a secret
+    Without a file, that is what the environment and the defaults say. Keys, certificates and word lists are read, too. Where no key is named, a server has a secret
     of its own.
     """
     written = read_config(file, environ, {})
@@ -40,8 +40,9 @@ def check(file: Path, environ: Mapping[str, str], console: Console) -> None:
         signing_key(Path(config.host.conditions.secret_file))
     said = sum(setting.origin is not None for setting in written.settings())
     defaults = sum(setting.origin is None for setting in written.settings())
+    what = "What the environment says" if file is None else str(file)
     console.print(
-        f"{escape(str(file))} is in order: {said} settings, and {defaults} defaults.",
+        f"{escape(what)} is in order: {said} settings, and {defaults} defaults.",
         highlight=False,
         soft_wrap=True,
     )
