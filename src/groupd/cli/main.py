@@ -119,12 +119,12 @@ def serve(
     console = Console(stderr=True, emoji=False)
 
     def announce(running: composition.Running) -> None:
-        _announce(console, running)
+        _announce(console, running, config)
 
     trio.run(lambda: composition.serve(settings, announce=announce, read_again=read))
 
 
-def _announce(console: Console, running: composition.Running) -> None:
+def _announce(console: Console, running: composition.Running, file: Path | None) -> None:
     config = running.config
     where = "in memory only" if config.memory else f"in {config.data}"
     console.print(f"[bold green]groupd {VERSION}[/] keeps its groups {escape(where)}.")
@@ -142,9 +142,18 @@ def _announce(console: Console, running: composition.Running) -> None:
     command = sys.argv[0] if "/" in sys.argv[0] else "groupd"
     command = os.path.relpath(command) if "/" in command else command
     option = "" if config.data == Config().data else f" --data {config.data}"
+    if file is not None:
+        # It may name the secret, and the server's directory again is no harm.
+        option = f" --config {file}{option}"
     server = "" if running.urls[0] == Config().listen[0] else f" --server {running.urls[0]}"
-    console.print("\nIn another terminal, get a token and chat:")
-    line = f"  {command} chat{server} --token $({command} token alice{option})"
+    has_no_secret = config.auth.secret is None and (config.auth.has_own_keys or config.auth.issuers)
+    if has_no_secret:
+        # Whom the server believes signs with a key that is not here.
+        console.print("\nIn another terminal, chat with a token that your host application issued:")
+        line = f"  {command} chat{server} --token TOKEN"
+    else:
+        console.print("\nIn another terminal, get a token and chat:")
+        line = f"  {command} chat{server} --token $({command} token alice{option})"
     console.print(escape(line), soft_wrap=True, highlight=False)
     if running.host is not None:
         console.print("\nOr call it as a backend does:")
@@ -277,7 +286,7 @@ app.command(config_app)
 
 
 @config_app.command(name="check")
-def config_check(file: Path) -> None:
+def config_check(file: Path | None = None) -> None:
     """Say whether a server could use FILE: every setting, key and certificate.
 
     The environment is read as well, as a server would.
@@ -285,7 +294,8 @@ def config_check(file: Path) -> None:
     Parameters
     ----------
     file
-        A TOML file; see docs/configuration.md.
+        A TOML file; see docs/configuration.md. Without one, what the environment and the defaults
+        say.
     """
     configuration.check(file, os.environ, Console(emoji=False))
 
