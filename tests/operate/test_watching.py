@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from groupd.app import open_hub
@@ -20,7 +22,7 @@ from groupd.engine.hub import Hub
 from groupd.engine.mail import Behalf
 from groupd.server.metrics import CONSUMERS_MAX
 from groupd.storage.audit_port import PutAudit
-from tests.e2e.process import Groupd
+from tests.e2e.process import GROUPD, Groupd, environment
 from tests.operate.test_metrics import collected
 from tests.server.bench import open_bench
 
@@ -81,6 +83,24 @@ async def some_consumers(hub: Hub) -> None:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@pytest.mark.parametrize("command", ["audit", "consumers", "log --account --json ann"])
+async def test_where_nobody_reads_any_more_the_command_ends_without_a_word(
+    groupd: Groupd, command: str
+) -> None:
+    data = groupd.directory / "data"
+    async with open_hub(data) as hub:
+        await some_consumers(hub)
+    await groupd.run("revoke", "ann", "--data", str(data))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as out:
+        words = (str(GROUPD), *command.split(), "--data", str(data))
+        ended = await trio.run_process(
+            words, stdout=out, capture_stderr=True, check=False, env=environment()
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 async def test_at_a_terminal_both_are_tables(

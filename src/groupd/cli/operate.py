@@ -7,7 +7,6 @@ directory; otherwise the files are opened. Either way the answers are made by th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
-import orjson
 import trio
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +21,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from groupd.cli.files import ask_server, has_store, mend_files, open_files
+from groupd.cli.lines import print_lines
 from groupd.config import Config
 from groupd.domain.base import StreamKey
 from groupd.domain.queries import OperatorCheck, OperatorLog
@@ -116,12 +115,11 @@ async def show_log(config: Config, query: LogQuery, *, as_json: bool) -> bool:
                 limit=min(left or 500, 500),
             )
             page = await asked.ask(request)
-            for event in page["events"]:
-                if as_json:
-                    sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
-                else:
+            if as_json:
+                print_lines(page["events"])
+            else:
+                for event in page["events"]:
                     _print_event(console, event)
-            sys.stdout.flush()
             if not page["more"] or not page["events"]:
                 break
             after = page["events"][-1]["seq"]

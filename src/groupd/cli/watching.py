@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
-import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from groupd.cli.lines import print_lines
 from groupd.cli.operate import Operator, find_operator
 from groupd.config import Config
 from groupd.domain.watching import AUDIT_PAGE_MAX, OperatorAudit, OperatorConsumers
@@ -41,7 +41,7 @@ async def show_audit(config: Config, wanted: Wanted) -> bool:
     if not sys.stdout.isatty():
         async with find_operator(config) as asked:
             async for entries in _pages(asked, wanted):
-                _print_lines(entries)
+                print_lines(entries)
         return True
     console, limit = Console(emoji=False), wanted.limit or SHOWN
     shown: list[Mapping[str, Any]] = []
@@ -108,7 +108,7 @@ async def show_consumers(config: Config) -> bool:
             found += page["consumers"]
             after = page.get("next")
     if not sys.stdout.isatty():
-        _print_lines(found)
+        print_lines(found)
         return True
     if not found:
         console.print("Nobody follows the feed.")
@@ -125,12 +125,6 @@ async def show_consumers(config: Config) -> bool:
         table.add_row(*map(escape, cells))
     console.print(table)
     return True
-
-
-def _print_lines(items: list[Mapping[str, Any]]) -> None:
-    for item in items:
-        sys.stdout.buffer.write(orjson.dumps(item) + b"\n")
-    sys.stdout.flush()
 
 
 def _when(time_ms: int) -> str:
