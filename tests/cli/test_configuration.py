@@ -191,6 +191,17 @@ def test_tables_of_an_array_are_shown_without_their_secrets(tmp_path: Path) -> N
     file.write_text("\n".join(["[[webhooks]]", *lines, f'secret = "{secret}"', ""]))
     shown = as_toml(read_config(file, {}, {}))
     assert secret not in shown
-    (table,) = tomllib.loads(shown)["webhooks"]
+    # A comment, since a server would refuse what stands there in place of the secret.
+    assert shown.startswith("# Secrets are not shown. Fill them in")
+    assert "#   webhooks" in shown.splitlines()
+    assert load_config_of(shown, file) == Config()
+    (line,) = (line for line in shown.splitlines() if line.startswith("# webhooks = "))
+    (table,) = tomllib.loads(line.removeprefix("# "))["webhooks"]
     assert hook.items() <= table.items()
     assert table["secret"] == SECRET_SHOWN
+    filled = shown.replace("# webhooks = ", "webhooks = ").replace(SECRET_SHOWN, secret)
+    assert load_config_of(filled, file).webhooks[0].secret == secret
+
+
+def test_where_there_is_no_secret_nothing_has_to_be_filled_in() -> None:
+    assert "Fill them in" not in as_toml(Written(Config(), {}))

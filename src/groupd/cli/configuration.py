@@ -26,8 +26,8 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 def check(file: Path | None, environ: Mapping[str, str], console: Console) -> None:
     """Say that a server could use a file, or raise ConfigError with all that is wrong.
 
-    Without a file, that is what the environment and the defaults say. Keys, certificates and word lists are read, too. Where no key is named, a server has a secret
-    of its own.
+    Without a file, that is what the environment and the defaults say. Keys, certificates and word
+    lists are read, too. Where no key is named, a server has a secret of its own.
     """
     written = read_config(file, environ, {})
     config = written.config
@@ -70,12 +70,17 @@ def as_toml(written: Written) -> str:
     """Write a configuration as a file that gives the same again, but for secrets.
 
     Each line says behind it where that comes from. What is not set, or must not be shown, is a
-    comment.
+    comment; so is an array of tables with secrets in them, and the first lines say which.
     """
     return "".join(f"{line}\n" for line in _lines(written))
 
 
 def _lines(written: Written) -> Iterator[str]:
+    secrets = [".".join(map(_key, each.path)) for each in written.settings() if _holds_secret(each)]
+    if secrets:
+        yield "# Secrets are not shown. Fill them in, and take the # away, in the lines of:"
+        yield from (f"#   {name}" for name in secrets)
+        yield ""
     table: tuple[str, ...] = ()
     for setting in written.settings():
         *tables, name = setting.path
@@ -83,10 +88,27 @@ def _lines(written: Written) -> Iterator[str]:
             table = tuple(tables)
             yield f"\n[{'.'.join(map(_key, table))}]"
         origin = _origin(setting)
-        if setting.value is None or setting.is_secret:
+        if setting.value is None:
             yield f"# {name} is {_shown(setting)}  # {origin}"
+        elif setting.is_secret:
+            yield f"# {_key(name)} = {_value(SECRET_SHOWN)}  # {origin}"
+        elif _holds_secret(setting):
+            yield f"# {_key(name)} = {_shown(setting)}  # {origin}"
         else:
             yield f"{_key(name)} = {_shown(setting)}  # {origin}"
+
+
+def _holds_secret(setting: Setting) -> bool:
+    """Say whether a value is a secret, or a table of an array that has one."""
+    if setting.value is None or setting.is_secret:
+        return setting.value is not None
+    tables = setting.value if isinstance(setting.value, tuple) else ()
+    return any(
+        not field.repr and bool(getattr(table, field.name))
+        for table in tables
+        if attrs.has(type(table))
+        for field in attrs.fields(type(table))
+    )
 
 
 def _origin(setting: Setting) -> str:
