@@ -101,6 +101,27 @@ async def test_what_is_going_on_is_a_table(
         assert word in text
 
 
+async def test_lost_connections_are_said_at_once_also_where_nobody_looks(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    server = FakeServer(nursery)
+    test = server.test(TOKENS, rate_per_s=20.0, for_ms=10_000)
+    out = io.StringIO()
+    async with trio.open_nursery() as inner:
+        inner.start_soon(screen.tell_losses, test, Console(file=out))
+        inner.start_soon(test.run)
+        await server.until_posting(test)
+        await trio.sleep(2)
+        assert out.getvalue() == ""
+        server.die()
+        await trio.sleep(1)
+        assert out.getvalue() == ("groupd: 4 of 4 connections are lost; it tries to reconnect\n")
+        server.is_gone = False
+        await trio.sleep(7)
+        assert out.getvalue().endswith("\ngroupd: all connections are there again\n")
+        inner.cancel_scope.cancel()
+
+
 async def test_where_nobody_looks_nothing_is_shown(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

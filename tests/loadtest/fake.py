@@ -75,6 +75,8 @@ class FakeServer:
     push: Callable[[str, Event], list[Event]] = lambda user, event: [event]
     """What a user is pushed in place of an event."""
     answer_seq: Callable[[int], int] = lambda seq: seq
+    is_gone: bool = False
+    """Whether nobody answers where it was."""
     is_silent: bool = False
     """Whether posts get no answer, and are not done."""
     posts: int = 0
@@ -113,6 +115,12 @@ class FakeServer:
         for visit in [each for each in self.visits if each.user == user]:
             visit.link.cut()
 
+    def die(self) -> None:
+        """Be gone, as by ``kill -9``."""
+        self.is_gone = True
+        for visit in list(self.visits):
+            visit.link.cut()
+
     def found(self, name: str, *users: str) -> Group:
         """Make a group before anybody comes."""
         group = self.groups[name] = Group(name, set(users))
@@ -125,6 +133,8 @@ class FakeServer:
     async def dial(self, url: str) -> FakeLink:
         await trio.lowlevel.checkpoint()
         self.dials.append(trio.current_time())
+        if self.is_gone:
+            raise ConnectionRefusedError
         ours, theirs = link_pair(capacity=ROOM_BYTES)
         self.nursery.start_soon(self._serve, Visit(theirs))
         return ours

@@ -40,6 +40,7 @@ def report(*, lag_us: int = 500, figures: Figures | None = None, **changes: Any)
         "in_time": attrs.evolve(counts),
         "figures": figures,
         "unanswered": 0,
+        "lost": 0,
         "problems": Problems(),
         "server_limits": {},
     }

@@ -363,6 +363,48 @@ async def test_a_member_who_was_not_added_is_named(
     assert [group.is_over for group in server.groups.values()] == [True]
 
 
+# --- a server that dies
+
+
+async def test_posts_that_a_dead_server_did_not_answer_are_no_success(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    test = server.test(tokens_of(4), rate_per_s=50.0, for_ms=5_000)
+
+    async def die() -> None:
+        await server.until_posting(test)
+        await trio.sleep(2.01)
+        server.die()
+
+    report = await beside(test, die)
+    assert (report.lost, report.figures.counts.acknowledged) == (4, 101)
+    assert report.is_correct
+    assert not report.has_passed
+    assert report.verdict().startswith("NOT ANSWERED: 149 posts, since the connection")
+    assert report.to_plain()["connections_lost"] == 4
+    # Posting, then twice the time in which something might have come.
+    assert trio.current_time() < 5 + 2 * run_module.STALLED_S + 1
+    assert test.left_behind == list(server.groups)
+
+
+async def test_a_server_that_comes_back_in_time_has_lost_nothing(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    test = server.test(tokens_of(4), rate_per_s=50.0, for_ms=5_000)
+
+    async def die_for_a_while() -> None:
+        await server.until_posting(test)
+        await trio.sleep(2.01)
+        server.die()
+        await trio.sleep(1)
+        server.is_gone = False
+
+    report = await beside(test, die_for_a_while)
+    assert (report.lost, report.figures.counts.acknowledged) == (0, 250)
+    assert report.has_passed
+    assert test.left_behind == []
+
+
 # --- an early end
 
 

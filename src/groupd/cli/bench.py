@@ -75,7 +75,8 @@ def bench(
     then and not from the sending: corrected for coordinated omission, as in Gil Tene's wrk2. What
     a tool would show that waits for answers before it posts again is shown beside it.
 
-    Exits with 1 unless every acknowledged post reached every member exactly once, in order.
+    Exits with 1 unless every acknowledged post reached every member exactly once, in order, and
+    where posts had no answer since the server was gone.
     Ctrl-C ends it early, with a report. See docs/guide/load-testing.md.
     """
     load = Load(
@@ -127,6 +128,7 @@ async def _perform(test: LoadTest) -> Report:
     async with open_hidden_nursery() as nursery:
         await nursery.start(_watch_signals, test, nursery)
         nursery.start_soon(screen.follow, test, console)
+        nursery.start_soon(screen.tell_losses, test, console)
         report = await test.run()
         nursery.cancel_scope.cancel()
     return report

@@ -15,8 +15,11 @@ from groupd.loadtest import LoadTest, Report
 from groupd.loadtest.figures import Counts, Figures
 from groupd.loadtest.histogram import Histogram
 from groupd.loadtest.report import PER_MILLE, in_ms
+from groupd.loadtest.run import UNDER_LOAD
 
 EVERY_S: Final = 1.0
+LOSSES_EVERY_S: Final = 0.5
+"""How often it is looked whether connections are lost."""
 REFUSALS_SHOWN: Final = 6
 
 
@@ -52,6 +55,22 @@ async def follow(test: LoadTest, console: Console) -> None:
             live.update(now_table(test, before, now), refresh=True)
             before = now
             await trio.sleep(EVERY_S)
+
+
+async def tell_losses(test: LoadTest, console: Console) -> None:
+    """Say when connections are lost, and when all are there again, until cancelled.
+
+    Also where nobody looks: a log of the run has to have it.
+    """
+    is_whole = True
+    while True:
+        await trio.sleep(LOSSES_EVERY_S)
+        if test.phase not in UNDER_LOAD or is_whole is (test.lost == 0):
+            continue
+        is_whole = not is_whole
+        lost = f"{test.lost:,} of {test.users_count:,} connections are lost; it tries to reconnect"
+        said = "all connections are there again" if is_whole else lost
+        console.print(f"[yellow]groupd:[/] {said}", highlight=False, soft_wrap=True)
 
 
 def now_table(test: LoadTest, before: Moment, now: Moment) -> Table:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from groupd.loadtest.figures import Counts, Figures, Latency
+from groupd.loadtest.figures import DISCONNECTED, Counts, Figures, Latency
 from groupd.loadtest.histogram import Histogram
 from groupd.loadtest.reading import Problems
 
@@ -49,6 +49,8 @@ class Report:
     figures: Figures
     unanswered: int
     """Posts that had no answer, and no refusal, when the run was given up."""
+    lost: int
+    """Connections that were not there then."""
     problems: Problems
     server_limits: Mapping[str, Any]
     """What the server says of its limits."""
@@ -60,8 +62,14 @@ class Report:
 
     @property
     def has_passed(self) -> bool:
-        """Whether it is correct, and there was anything that could be wrong."""
-        return self.is_correct and self.figures.counts.acknowledged > 0
+        """Whether it is correct, anything could be wrong, and the server was there to answer."""
+        return self.is_correct and self.figures.counts.acknowledged > 0 and not self.cut_off
+
+    @property
+    def cut_off(self) -> int:
+        """How many posts had no answer since the connection was lost and did not come back."""
+        waiting = self.unanswered if self.lost else 0
+        return waiting + self.figures.refusals[DISCONNECTED]
 
     @property
     def is_saturated(self) -> bool:
@@ -96,6 +104,12 @@ class Report:
         """Say in one sentence whether all was right."""
         if not self.figures.counts.acknowledged and self.is_correct:
             return "nothing was acknowledged, so there is nothing to say"
+        if self.is_correct and self.cut_off:
+            return (
+                f"NOT ANSWERED: {self.cut_off:,} posts, since the connection to the server was "
+                f"lost; {self.figures.counts.acknowledged:,} were acknowledged, and of these "
+                "nothing is missing"
+            )
         if self.is_correct:
             return (
                 f"correct: each of {self.figures.counts.acknowledged:,} acknowledged posts reached "
@@ -161,6 +175,7 @@ class Report:
             "connections": self.connections,
             "groups": self.groups,
             "members": self.members,
+            "connections_lost": self.lost,
             "seconds": self.seconds,
             "stopped_early": self.stopped_early,
             "correct": self.is_correct,

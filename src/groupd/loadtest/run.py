@@ -13,6 +13,7 @@ checks in one process, so when it has too much to do, that shows there first.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ from groupd.loadtest.report import Report
 from groupd.loadtest.schedule import due_times
 from groupd.loadtest.text import Texts
 
+UNDER_LOAD: Final = ("posting", "draining")
+"""The phases in which posts are sent, or waited for."""
 UNDER_WAY_MAX: Final = 50_000
 """Posts that wait for their answers; above it further ones are left out, and that is said."""
 CONNECTING_MAX: Final = 200
@@ -94,6 +97,11 @@ class LoadTest:
     def users_count(self) -> int:
         """How many users there are, each with a connection."""
         return len(self._users)
+
+    @property
+    def lost(self) -> int:
+        """How many connections are not there while posts are sent and waited for."""
+        return self.users_count - self.figures.connected if self.phase in UNDER_LOAD else 0
 
     async def run(self) -> Report:
         """Do all of it, and clean up behind it, also where it fails.
@@ -310,6 +318,7 @@ class LoadTest:
             in_time=in_time,
             figures=attrs.evolve(self.figures, counts=final),
             unanswered=final.due - final.skipped - final.acknowledged - final.refused,
+            lost=self.lost,
             problems=problems,
             server_limits=self._users[0].limits,
         )
@@ -322,15 +331,28 @@ class LoadTest:
             *((owner, Dissolve(), group) for owner, group in self._made),
             *((member, Leave(), group) for member, group in self._joined if group not in made),
         ]
-        await _each(self._ask_at_last, requests)
+        # They are said in the summary, unless they are taken out below.
+        self.left_behind = [group for _member, _request, group in requests]
+        async with open_hidden_nursery() as nursery:
+            nursery.start_soon(self._give_up_on_who_is_gone, nursery.cancel_scope)
+            await _each(self._ask_at_last, requests)
+            nursery.cancel_scope.cancel()
 
     async def _ask_at_last(self, one: tuple[Member, Request, str]) -> None:
         member, request, group = one
-        try:
+        # Of an error there is nothing else to be done.
+        with suppress(GroupdError):
             await member.ask(request, group)
-        except GroupdError:
-            # It is said in the summary; there is nothing else to be done about it.
-            self.left_behind.append(group)
+            self.left_behind.remove(group)
+
+    async def _give_up_on_who_is_gone(self, scope: trio.CancelScope) -> None:
+        """Cancel what waits for a server to which nobody has had a connection for ``STALLED_S``."""
+        seen_s = trio.current_time()
+        while trio.current_time() - seen_s < STALLED_S:
+            if self.figures.connected:
+                seen_s = trio.current_time()
+            await trio.sleep(LOOK_S)
+        scope.cancel()
 
 
 async def _each(work: Callable[[Any], Coroutine[Any, Any, None]], items: Sequence[Any]) -> None:
