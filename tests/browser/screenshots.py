@@ -15,6 +15,8 @@ from tests.browser.site import CHROMIUM, ROOT, Site, running
 
 OUT: Final = ROOT / "docs" / "screenshots"
 GROUP: Final = "周末徒步 · 西湖"
+CHART_MS: Final = 4_000
+"""How long the console has to draw some seconds."""
 WIDE: Final = {"viewport": {"width": 1180, "height": 760}}
 PHONE: Final = {
     "viewport": {"width": 390, "height": 780},
@@ -89,6 +91,7 @@ def take(site: Site, out: Path) -> None:
                 page.locator('.bar [data-act="share"]').click()
                 page.locator('dialog button[type="submit"]').click()
                 page.locator(".shared .url").wait_for()
+                page.locator(".shared img.qr, img.qr").first.wait_for()
                 shoot(page, "chat-share")
         page = enter(**PHONE)
         shoot(page, "chat-phone-list")
@@ -97,6 +100,14 @@ def take(site: Site, out: Path) -> None:
         page = enter(**WIDE, locale="en-US")
         open_chat(page, GROUP)
         shoot(page, "chat-english")
+        page = chromium.new_context(locale="zh-CN", **PHONE).new_page()
+        page.goto(f"{site.web}/g/{site.shared(GROUP)}")
+        shoot(page, "share-phone")
+        page = chromium.new_context(locale="zh-CN", **WIDE).new_page()
+        page.goto(f"{site.web}/console#token={site.token('operator', scope='operator')}")
+        page.locator("svg").first.wait_for()
+        page.wait_for_timeout(CHART_MS)
+        shoot(page, "console")
         chromium.close()
 
 

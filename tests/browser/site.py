@@ -95,6 +95,12 @@ class Site:
         """Connect over TCP."""
         return blocking.connect(self.tcp, token=self.token(user), timeout_ms=30_000)
 
+    def shared(self, name: str, owner: str = "xiaoyu") -> str:
+        """Make a link into a group of somebody's, and give its code."""
+        with self.client(owner) as client:
+            group = next(row["group"] for row in client.groups()["groups"] if row["name"] == name)
+            return str(client.share_link(group, channel="wechat")["code"])
+
     def found(self, name: str, owner: str = "xiaoyu", **params: Any) -> str:
         """Found a group, and give its id."""
         with self.client(owner) as client:

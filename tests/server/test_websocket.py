@@ -129,6 +129,14 @@ def test_a_message_in_several_frames_is_one_stream_of_bytes() -> None:
     assert client.try_receive(100) == Frame(Opcode.PONG, b"still there?").serialize(mask=False)
 
 
+def test_an_empty_message_is_nothing_and_no_end() -> None:
+    client, link = served()
+    client.try_send(frame(Opcode.BINARY, b""))
+    assert link.try_receive(65_536) is None
+    client.try_send(frame(Opcode.BINARY, b"", fin=False) + frame(Opcode.CONT, b"ab"))
+    assert link.try_receive(65_536) == b"ab"
+
+
 def test_what_came_with_the_request_is_read_first() -> None:
     _client, below = link_pair()
     protocol = ServerProtocol(state=OPEN)

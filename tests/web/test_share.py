@@ -63,7 +63,7 @@ async def test_a_stranger_sees_what_the_group_is_and_who_shares_it(hub: Hub) -> 
 
     assert (response.status, response.content_type) == (200, "text/html; charset=utf-8")
     assert response.headers["x_test"] == "here"
-    for shown in ("西湖徒步", "运动", "周末走一圈\n带水", "1 members", "爱丽丝 invites you"):
+    for shown in ("西湖徒步", "运动", "周末走一圈\n带水", "1 member<", "爱丽丝 invites you"):
         assert shown in page
     assert f'href="/chat#code={code}"' in page
 
@@ -213,6 +213,15 @@ async def test_the_qr_code_is_a_picture_of_the_address(hub: Hub) -> None:
     assert (response.status, response.content_type) == (200, "image/svg+xml")
     assert ElementTree.fromstring(response.body).tag.endswith("svg")
     assert response.body == share.qr_svg(f"http://g.example/g/{code}")
+
+
+async def test_the_address_is_protected_where_the_listener_is(hub: Hub) -> None:
+    host = Host(hub, WebConfig(listen="https://127.0.0.1:7480"))
+    code = await host.link(await host.group())
+
+    assert f'content="https://g.example/g/{code}"' in text_of(await host.get(code))
+    response = await host.get(f"{code}/qr.svg")
+    assert response.body == share.qr_svg(f"https://g.example/g/{code}")
 
 
 # --- what must not happen

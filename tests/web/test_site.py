@@ -93,7 +93,7 @@ async def test_the_files_of_the_chat_are_there(path: str, content_type: str) -> 
     assert (await site.handle(HttpRequest("GET", path, headers=known))).status == 304
 
 
-@pytest.mark.parametrize("path", ["/", "/../secret", "/chat/../../site.py", "/nothing"])
+@pytest.mark.parametrize("path", ["/../secret", "/chat/../../site.py", "/nothing"])
 async def test_nothing_else_is(path: str) -> None:
     answer = await Door().site.handle(HttpRequest("GET", path))
     assert answer.status == 404
@@ -118,3 +118,8 @@ async def test_a_connection_is_of_whom_a_trusted_proxy_says(
     await door.ask(ASKED + f"X-Forwarded-For: {forwarded}\r\n\r\n".encode())
 
     assert [link.peer for link in door.admitted] == [peer]
+
+
+async def test_who_comes_without_a_path_is_shown_the_chat() -> None:
+    answer = await Door().site.handle(HttpRequest("GET", "/"))
+    assert (answer.status, answer.headers["location"]) == (302, "/chat")

@@ -163,9 +163,9 @@ class Feed:
 
         Raises Rejected, LogUnavailable.
         """
+        name, position = _position_name(tenant, consumer), self._position_of(cursor)
         if not is_holder:
             self._refuse_held(tenant, consumer)
-        name, position = _position_name(tenant, consumer), self._position_of(cursor)
         known = dict(await self._log.read(lambda store: store.positions(name)))
         if name not in known:
             raise Rejected("not_found", f"there is no consumer {consumer!r}")
@@ -179,8 +179,8 @@ class Feed:
 
         Repeating it is no error, and leaves no entry. Raises Rejected, LogUnavailable.
         """
-        self._refuse_held(tenant, consumer)
         name = _position_name(tenant, consumer)
+        self._refuse_held(tenant, consumer)
         if name in dict(await self._log.read(lambda store: store.positions(name))):
             await self._log.write(DropPosition(name, audit))
 

@@ -171,9 +171,8 @@ class WebSocketLink(LayeredLink):
                 protocol.fail(CloseCode.UNSUPPORTED_DATA, "expected MessagePack in binary messages")
                 break
         self._reply()
-        if parts:
-            return b"".join(parts)
-        return b"" if self._has_ended else None
+        # A message may be empty; nothing is the end alone.
+        return b"".join(parts) or (b"" if self._has_ended else None)
 
     def ask(self) -> None:
         """Ask the peer whether it is there, if nothing has come since this was called before.

@@ -14,6 +14,7 @@ WANTED_MAX: Final = 20
 WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         ENGLISH: {
+            "member": "{count} member",
             "members": "{count} members",
             "shared": "{name} invites you",
             "join": "Join the group",
@@ -37,6 +38,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "qr": "QR code of this page",
         },
         CHINESE: {
+            "member": "{count} 位成员",
             "members": "{count} 位成员",
             "shared": "{name} 邀请你加入",
             "join": "加入群聊",

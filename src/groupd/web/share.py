@@ -85,7 +85,7 @@ class SharePage:
         """Answer a GET."""
         code = rest.removesuffix(QR)
         language = language_of(request.headers.get("accept-language", ""))
-        base = self._config.public_url or _base_of(request)
+        base = self._config.public_url or _base_of(request, self._config)
         url = f"{base}{SHARE_PATH}{code}"
         try:
             shared = await self._look_up(code)
@@ -142,10 +142,10 @@ def _gone(error: Rejected) -> _Gone:
     return _Gone(*STATUS.get(str(error.details.get("reason")), ("gone", 404)))
 
 
-def _base_of(request: HttpRequest) -> str:
+def _base_of(request: HttpRequest, config: WebConfig) -> str:
     """Give scheme and host by which somebody came; of a host that is none, nothing."""
-    host = request.headers.get("host", "")
-    return f"http://{host}" if _HOST.fullmatch(host) else ""
+    host, scheme = request.headers.get("host", ""), "https" if config.is_protected else "http"
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 def qr_svg(text: str) -> bytes:
@@ -163,7 +163,8 @@ def qr_svg(text: str) -> bytes:
 def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
     words, group = WORDS[language], shared.group
     name, is_full = str(group["name"]), shared.status == "group_full"
-    members = words["members"].format(count=f"{group['members']:,}")
+    one = "member" if group["members"] == 1 else "members"
+    members = words[one].format(count=f"{group['members']:,}")
     facts = [group["category"] or None, members]
     under = " · ".join(fact for fact in facts if fact)
     short = str(group["description"])[:DESCRIPTION_MAX] or under
@@ -266,4 +267,5 @@ def _head(title: str) -> list[Element]:
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
         tag("link", rel="stylesheet", href="/share.css"),
+        tag("link", rel="icon", type="image/svg+xml", href="/chat/icon.svg"),
     ]

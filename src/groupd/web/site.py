@@ -74,6 +74,8 @@ class Site:
             return self._upgrade(request)
         if request.method not in ("GET", "HEAD"):
             return plain(405, "only GET and HEAD are understood", allow="GET, HEAD", **SECURITY)
+        if request.path == "/":
+            return HttpResponse(302, b"", headers={**SECURITY, "location": "/chat"})
         for start, page in self._pages.items():
             if request.path.startswith(start):
                 return await page(request, request.path.removeprefix(start))

@@ -29,6 +29,8 @@ from groupd.server.link import close_listener, listener_url, open_listeners
 ANYWHERE: Final = "127.0.0.1:0"
 """A free port of this machine."""
 TOKEN_MS: Final = 12 * 3_600_000
+NEWCOMER: Final = "newcomer"
+"""Who is in no group yet, and comes by the share link."""
 WATCHER: Final = "operator"
 """Whom the console's token is for."""
 
@@ -42,6 +44,7 @@ class Addresses:
     """For a second window: somebody else."""
     console: str
     share: str
+    """Into a group of yours, as somebody new: who asks to join there waits for you to approve."""
     server: str
     """For programs that speak TCP."""
 
@@ -102,7 +105,7 @@ async def _play(
                 chat=f"{base}/chat#token={_token(config, YOU)}",
                 friend=f"{base}/chat#token={_token(config, FRIEND)}",
                 console=f"{base}/console#token={_token(config, WATCHER, scope=OPERATOR)}",
-                share=f"{base}{SHARE_PATH}{stage.code}",
+                share=f"{base}{SHARE_PATH}{stage.code}#token={_token(config, NEWCOMER)}",
                 server=server,
             )
         )
@@ -114,7 +117,8 @@ def _connect(config: Config, server: str, user: str) -> AbstractAsyncContextMana
 
 
 def _token(config: Config, user: str, *, scope: str = "") -> str:
-    identity = Identity(user=user, name=NAMES.get(user, user), plan="", scope=scope)
+    names = {**NAMES, NEWCOMER: "小新 Xin"}
+    identity = Identity(user=user, name=names.get(user, user), plan="", scope=scope)
     return composition.make_token(config, identity, expires_in_ms=TOKEN_MS)
 
 
@@ -147,7 +151,10 @@ def show(addresses: Addresses, console: Console) -> None:
         ("The chat, as you:", addresses.chat),
         ("A second window, as somebody else:", addresses.friend),
         ("The operator's console:", addresses.console),
-        ("A share link into your group:", addresses.share),
+        (
+            "A share link into your group, for somebody new to approve:",
+            addresses.share,
+        ),
     ):
         console.print(f"\n[bold]{title}[/]")
         console.print(escape(url), soft_wrap=True, highlight=False, style="cyan")

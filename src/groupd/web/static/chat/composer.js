@@ -106,6 +106,14 @@ export class Composer {
     this.#replyTo = null;
     this.#editing = message;
     this.#text.value = message.text;
+    this.#mentioned.clear();
+    const { chats, group, say } = this.#app;
+    if (message.mentions === "all") {
+      // As it may stand in the text: by the word of any language here.
+      for (const name of [say("everyone"), "all", "所有人"]) this.#mentioned.set(name, "*");
+    } else {
+      for (const user of message.mentions) this.#mentioned.set(chats.nameOf(group ?? "", user), user);
+    }
     this.#about_();
     this.#fit();
     this.#text.focus();

@@ -2,6 +2,7 @@
 
 import { avatar, dialog, el, toast } from "./dom.js";
 import { cardWords } from "./cards.js";
+import { forgetCode } from "./token.js";
 import { errorWords } from "./words.js";
 
 /** A share link's code, alone or in an address. */
@@ -102,15 +103,19 @@ export class Doors {
     const { app } = this;
     const { say } = app;
     const opened = await app.act("open_link", { code });
-    if (opened === null) return;
+    if (opened === null) {
+      forgetCode();
+      return;
+    }
     const { group: card, sharer, status } = opened;
     if (status === "member") {
+      forgetCode();
       await this.enter(card.group);
       return;
     }
     await app.fetcher.meet([sharer, card.owner].filter((user) => user && !app.chats.people.has(user)));
     const mayJoin = status === "joined" || status === "pending";
-    this.open(card.name, (close) => [
+    const box = this.open(card.name, (close) => [
       el("div", { class: "face" }, avatar(card.group, card.name, card.picture)),
       card.description && el("p", { dir: "auto" }, card.description),
       el("p", { class: "note" }, [say("member_count", { n: card.members }), card.category].filter(Boolean).join(" · ")),
@@ -123,6 +128,7 @@ export class Doors {
         },
       }, say(status === "pending" ? "ask_join" : "join")) : el("p", { role: "alert" }, say(status === "group_full" ? "e_group_full" : "cannot_join")),
     ]);
+    box.addEventListener("close", forgetCode);
   }
 
   /**

@@ -7,6 +7,7 @@ import { claimsOf } from "../client/index.js";
 
 const TOKEN_KEY = "groupd.token";
 const OUTBOX_KEY = "groupd.outbox";
+const CODE_KEY = "groupd.code";
 /** The longest fragment that is looked at. */
 const FRAGMENT_MAX = 16_384;
 
@@ -33,7 +34,17 @@ export function takeToken() {
     if (before !== null && whose(before) !== whose(token)) forgetToken();
     sessionStorage.setItem(TOKEN_KEY, token);
   }
-  return { token: token ?? sessionStorage.getItem(TOKEN_KEY), code };
+  // An invitation waits until it is answered: whoever comes by it may have to sign in first.
+  if (code !== null) sessionStorage.setItem(CODE_KEY, code);
+  return {
+    token: token ?? sessionStorage.getItem(TOKEN_KEY),
+    code: code ?? sessionStorage.getItem(CODE_KEY),
+  };
+}
+
+/** Drops the invitation: it is answered, or leads nowhere. */
+export function forgetCode() {
+  sessionStorage.removeItem(CODE_KEY);
 }
 
 /** Drops the token, and what was not sent with it. */
