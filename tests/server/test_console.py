@@ -323,6 +323,10 @@ async def test_an_act_is_done_once_however_often_it_is_asked_for(autojump_clock:
         again = await ops.ask("operator_ban", group=group, user="bob", reason="other")
         assert again["seq"] == first["seq"] + 1
         assert len(await events_of(ops, group)) == first["seq"] + 1
+        kept = await bench.server.services.hub.log.read(lambda store: store.audit.since(0, 9))
+        entry = kept[0].entry
+        assert [item.entry.method for item in kept] == ["operator_ban"]
+        assert (entry.key, entry.stream.key, entry.about) == ("operator", group, "bob")
 
 
 async def test_an_operator_dissolves_a_group_with_a_reason(autojump_clock: MockClock) -> None:

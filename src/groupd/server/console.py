@@ -31,6 +31,8 @@ from groupd.domain.group.operated import OperatorBan, OperatorDissolve, Operator
 from groupd.domain.operating import Authority
 from groupd.domain.policy import Explain
 from groupd.domain.projection import GroupCard, Profile
+from groupd.domain.watching import OPERATOR
+from groupd.engine.mail import Behalf
 from groupd.engine.reads.finding import card_of
 from groupd.engine.reads.people import shown_member
 from groupd.errors import Rejected
@@ -89,7 +91,9 @@ async def serve(
         case OperatorGroup():
             return await _group(services, authority.as_system(tenant), request, group)
         case OperatorBan() | OperatorDissolve():
-            answer = await services.hub.ask(
+            # The audit's entry goes with the append; who of the operators says the event there.
+            hub = services.hub.on_behalf(Behalf(OPERATOR, request.method))
+            answer = await hub.ask(
                 authority.as_system(tenant), request, group=group, request_id=request_id
             )
             _note(authority, tenant, group, request, answer)
@@ -105,8 +109,8 @@ def _note(
 ) -> None:
     """Tell that an operator has done something.
 
-    The record that lasts, with the reason, is the event ``operated`` in the group's log. An audit
-    beside the logs gets its entry here, or rather with the append that the act has caused.
+    The record that lasts, with the reason, is the event ``operated`` in the group's log, and an
+    entry of the audit.
     """
     log.info(
         "operator_act",
