@@ -20,6 +20,7 @@ from groupd.domain.base import Query, Request, Role
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.group.messages import Post
 from groupd.domain.queries import History, Sync
+from groupd.domain.watching import OperatorConsumers
 from groupd.errors import Rejected
 from groupd.wire import codec
 from tests import strategies
@@ -84,6 +85,11 @@ def test_no_value_of_a_parameter_ends_in_anything_but_a_request_or_a_refusal(
     if refusal is not None:
         assert refusal["code"] in ("bad_request", "too_large")
         codec.pack(refusal)
+
+
+def test_half_a_character_is_no_place_in_a_list() -> None:
+    with pytest.raises(Rejected, match="after"):
+        OperatorConsumers.parse({"after": "\ud800"})
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.method)

@@ -44,7 +44,9 @@ class OperatorAudit(Query):
 
 def check_mark(value: Any, field: str) -> str:
     """Check a place in the list of consumers: one that was given, byte by byte."""
-    if type(value) is not str or len(value) > MARK_MAX:
+    # Half of a pair of UTF-16 is a character to Python, and to nobody else.
+    is_text = type(value) is str and not any("\ud800" <= char <= "\udfff" for char in value)
+    if not is_text or len(value) > MARK_MAX:
         raise fields.refuse(field, "expected the `next` of the page before")
     return value
 
