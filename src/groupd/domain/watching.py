@@ -44,11 +44,14 @@ class OperatorAudit(Query):
 
 def check_mark(value: Any, field: str) -> str:
     """Check a place in the list of consumers: one that was given, byte by byte."""
-    # Half of a pair of UTF-16 is a character to Python, and to nobody else.
-    is_text = type(value) is str and not any("\ud800" <= char <= "\udfff" for char in value)
-    if not is_text or len(value) > MARK_MAX:
+    if type(value) is not str or len(value) > MARK_MAX or any(map(_is_half, value)):
         raise fields.refuse(field, "expected the `next` of the page before")
     return value
+
+
+def _is_half(char: str) -> bool:
+    """Say whether it is half of a pair of UTF-16: a character to Python, and to nobody else."""
+    return "\ud800" <= char <= "\udfff"
 
 
 @attrs.frozen
