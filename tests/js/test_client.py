@@ -57,12 +57,7 @@ def test_its_types_hold() -> None:
 
 
 def test_it_knows_the_methods_that_take_an_id() -> None:
-    # What operators do is for consoles.
-    takes_id = {
-        name
-        for name, method in SCHEMA["methods"].items()
-        if method["takes_id"] and not method["operator"]
-    }
+    takes_id = {name for name, method in SCHEMA["methods"].items() if method["takes_id"]}
     assert words_of("methods.js", "COMMANDS") == takes_id
 
 

@@ -22,8 +22,6 @@ from groupd.web.assets import Assets, package_files
 STATIC: Final = Path(groupd.__file__).parent / "web" / "static"
 MODULES: Final = sorted((STATIC / "console").glob("*.js"))
 SOURCE: Final = "\n".join(path.read_text("utf-8") for path in MODULES)
-OF_THE_PAGE: Final = {"disconnected", "timeout", "busy"}
-"""Codes of errors that no server sends."""
 JS_TESTS: Final = Path(__file__).parent / "console.test.mjs"
 DEADLINE_S: Final = 60
 
@@ -82,7 +80,7 @@ def test_every_word_is_said_and_every_word_that_is_said_is_known() -> None:
 
 def test_errors_are_said_of_codes_and_reasons_that_there_are() -> None:
     named = {name.removeprefix("error_") for name in words("en") if name.startswith("error_")}
-    assert named <= CODES.keys() | REASONS.keys() | OF_THE_PAGE
+    assert named <= CODES.keys() | REASONS.keys()
 
 
 def test_a_token_is_kept_for_the_tab_alone_and_never_put_into_a_cookie() -> None:

@@ -59,19 +59,27 @@ async def _read(response: httpx.Response) -> bytes:
         raise KeysUnavailable("the answer is a redirect; name the place itself")
     if response.status_code != 200:
         raise KeysUnavailable(f"the answer is {response.status_code}")
+    body = await read_bounded(response, ANSWER_MAX_BYTES)
+    if body is None:
+        raise KeysUnavailable(f"the answer is longer than {ANSWER_MAX_BYTES} bytes")
+    return body
+
+
+async def read_bounded(response: httpx.Response, max_bytes: int) -> bytes | None:
+    """Read an answer as it comes; None where it is longer than that.
+
+    As it comes: something that is small only while it is compressed is not let in.
+    """
     pieces, size = [], 0
     with trio.CancelScope() as reading:
-        # As it came: something that is small only while it is compressed is not let in.
         async for piece in response.aiter_raw():
             size += len(piece)
-            if size <= ANSWER_MAX_BYTES:
+            if size <= max_bytes:
                 pieces.append(piece)
             else:
                 # Not by leaving the loop: httpx's generators are closed from within alone.
                 reading.cancel()
-    if size > ANSWER_MAX_BYTES:
-        raise KeysUnavailable(f"the answer is longer than {ANSWER_MAX_BYTES} bytes")
-    return b"".join(pieces)
+    return None if size > max_bytes else b"".join(pieces)
 
 
 def _reason(error: BaseException) -> str:

@@ -64,7 +64,7 @@ class OperatorGroups(Query):
     result: ClassVar = {"groups": "list[operated_group]", "next": "string?"}
 
     query: str = fields.name(CONTENT.query_max, default="", min_chars=0)
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     after: str = fields.group(default="")
     limit: int = fields.integer(low=1, high=CONTENT.search_page_max, default=CONTENT.search_page)
 
@@ -83,7 +83,7 @@ class OperatorUsers(Query):
     result: ClassVar = {"users": "list[operated_user]", "next": "user?"}
 
     query: str = fields.name(CONTENT.query_max, default="", min_chars=0)
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     after: str = fields.user(default="")
     limit: int = fields.integer(low=1, high=CONTENT.search_page_max, default=CONTENT.search_page)
 
@@ -111,7 +111,7 @@ class OperatorUser(Query):
     }
 
     user: str = fields.user()
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     after: str = fields.group(default="")
     limit: int = fields.integer(low=1, high=CONTENT.search_page_max, default=CONTENT.search_page)
 
@@ -131,7 +131,7 @@ class OperatorExplain(Query):
 
     user: str = fields.user()
     asked: str = fields.name(CONTENT.ref_max, alias="method")
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     group: str = fields.group(default="")
     given: Mapping[str, Any] | None = fields.value_map(
         CONTENT.card_max_bytes, default=None, alias="params"

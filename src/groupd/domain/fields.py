@@ -393,6 +393,11 @@ def value_map(
     return _make(check, shown, default, alias=alias, max_bytes=max_bytes)
 
 
+def tenant() -> Any:
+    """Make a field for which application is meant; ``""`` is the one without a name."""
+    return name(CONTENT.user_max_bytes, default="", min_chars=0)
+
+
 def custom(
     check: Callable[[Any, str], Any], shown: str, *, default: Any = REQUIRED, **schema: Any
 ) -> Any:

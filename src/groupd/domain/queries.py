@@ -395,7 +395,7 @@ class OperatorLog(Query):
     }
 
     group: str = fields.custom(fields.clean_group, "string", min=1, max=CONTENT.ref_max)
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     account: bool = fields.boolean(default=False)
     after: int = fields.seq(default=0, low=0)
     limit: int = fields.integer(low=1, high=CONTENT.history_page_max, default=CONTENT.history_page)

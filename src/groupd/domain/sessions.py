@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import attrs
 
-from groupd.config import CONTENT
 from groupd.domain import fields
 from groupd.domain.base import Query
 
@@ -21,7 +20,7 @@ class OperatorRevoke(Query):
     result: ClassVar = {"before_ms": "time_ms", "sessions": "integer"}
 
     user: str = fields.user()
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     before_ms: int | None = fields.integer(low=1, default=None)
 
 
@@ -35,4 +34,4 @@ class OperatorDisconnect(Query):
     result: ClassVar = {"sessions": "integer"}
 
     user: str = fields.user()
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()

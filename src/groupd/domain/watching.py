@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from groupd.config import CONTENT
 from groupd.domain import fields
 from groupd.domain.base import Query
 
@@ -34,7 +33,7 @@ class OperatorAudit(Query):
     operator = True
     result: ClassVar = {"entries": "list[audit_entry]", "next": "integer?"}
 
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     group: str = fields.group(default="")
     user: str = fields.user(default="")
     key: str = fields.name(KEY_NAME_MAX, default="", min_chars=0)

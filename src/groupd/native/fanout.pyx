@@ -186,8 +186,8 @@ cdef class Sender:
 cdef class MessageSender:
     """Sends through the socket of a link that puts what it sends into messages.
 
-    ``link`` is the ``WebSocketLink``: its ``is_clear`` says that nothing of it waits, ``message(data)``
-    gives what bytes are on the socket, ``hold(rest, size)`` takes what the socket did not.
+    ``link`` is the ``WebSocketLink``: its ``is_clear`` says that nothing of it waits, ``wrap(data)`` gives
+    what bytes are on the socket, ``hold(rest, size)`` takes what the socket did not.
     """
 
     cdef Sender sender
@@ -224,7 +224,7 @@ def push_all(peers, stream, bytes chunk not None):
                     peer._push_elsewhere(chunk)
                     continue
                 if message is None:
-                    message = link.message(chunk)
+                    message = link.wrap(chunk)
                     if is_shared:
                         message_at = SHEET.lay(message)
                 sends += 1

@@ -43,6 +43,7 @@ class LayeredLink:
         "_is_sending",
         "_ready",
         "_unread",
+        "is_clear",
         "peer",
     )
 
@@ -59,12 +60,15 @@ class LayeredLink:
         self._early_bytes = 0
         self._is_sending = self._has_said_end = self._has_ended = False
         self._broken = ""
+        self.is_clear = True
+        """Whether what is sent now is the next on its way. Kept, and not asked for, because whoever
+        sends to many asks each of them."""
         self._ready: Callable[[], None] | None = None
         self._unread: bytes | None = None
 
     # --- what a subclass says
 
-    def _wrap(self, data: bytes | memoryview) -> bytes:
+    def wrap(self, data: bytes | memoryview) -> bytes:
         """Give what a piece is below. Raises LinkBroken."""
         raise NotImplementedError
 
@@ -82,16 +86,21 @@ class LayeredLink:
 
     # --- sending
 
-    @property
-    def is_clear(self) -> bool:
-        """Say whether what is sent now would be the next on its way."""
-        return not (
+    def _settle(self) -> None:
+        """Keep ``is_clear`` true to what it says: after all that it depends on has changed."""
+        self.is_clear = not (
             self._held
             or self._early_bytes
             or self._is_sending
             or self._has_said_end
             or self._broken
         )
+
+    def _break(self, reason: str) -> LinkBroken:
+        """Send and receive nothing more; gives the error to raise. The first reason counts."""
+        self._broken = self._broken or reason
+        self._settle()
+        return LinkBroken(self._broken)
 
     def hold(self, rest: bytes, size: int) -> None:
         """Have what is left of a piece of ``size`` bytes whose beginning has left; it goes next.
@@ -100,6 +109,7 @@ class LayeredLink:
         piece.
         """
         self._held, self._early_bytes = rest, size
+        self._settle()
 
     def try_send(self, data: bytes | memoryview) -> int:
         """Send what can leave at once. See ``Link``."""
@@ -111,11 +121,12 @@ class LayeredLink:
         if self._early_bytes:
             taken = min(self._early_bytes, size)
             self._early_bytes -= taken
+            self._settle()
         while taken < size:
             # All of it as the object that it is: the layer may have wrapped it for others before.
             is_whole = not taken and size <= self.piece_bytes
             piece = data if is_whole else data[taken : taken + self.piece_bytes]
-            wrapped = self._wrap(piece)
+            wrapped = self.wrap(piece)
             sent = self._below.try_send(wrapped)
             if sent != len(wrapped):
                 self.hold(wrapped[sent:], len(piece))
@@ -143,19 +154,22 @@ class LayeredLink:
     def _push_held(self) -> bool:
         """Send what is held, and say whether nothing is held any more."""
         self._held = self._held[self._below.try_send(self._held) :]
+        self._settle()
         return not self._held
 
     async def _send_held(self) -> None:
         """Wait until what is held has left."""
         data, self._held = self._held, b""
         self._is_sending = True
+        self._settle()
         try:
             await self._below.send_all(data)
         except BaseException:
-            self._broken = "sending was cut short"
+            self._break("sending was cut short")
             raise
         finally:
             self._is_sending = False
+            self._settle()
 
     def _say(self, data: bytes) -> None:
         """Send what the layer itself has to say, behind what is held; raises LinkBroken."""
@@ -163,9 +177,10 @@ class LayeredLink:
             return
         self._held += data
         if len(self._held) > HELD_MAX_BYTES + self._early_bytes:
-            self._broken = self.talks_too_much
-            raise LinkBroken(self._broken)
-        if not self._is_sending:
+            raise self._break(self.talks_too_much)
+        if self._is_sending:
+            self._settle()
+        else:
             self._push_held()
 
     # --- receiving
@@ -242,7 +257,7 @@ class LayeredLink:
         """Close this link and the one below. See ``Link``."""
         self._say_end()
         self._unread, self._has_ended = None, False
-        self._broken = self._broken or "this link is closed"
+        self._break("this link is closed")
         self._ready = None
         await self._below.aclose()
 
@@ -251,6 +266,7 @@ class LayeredLink:
         if self._has_said_end:
             return
         self._has_said_end = True
+        self._settle()
         if self._held or self._is_sending or self._broken:
             return
         with suppress(LinkBroken):  # Nobody may be there to hear it.

@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import trio
 
+from groupd.engine.mail import RETRY_AFTER_MS
 from groupd.errors import LogBroken, Rejected
 from groupd.wire import rpc
 from groupd.wire.codec import Encoded
 
 POLLS_MAX: Final = 4
 """Such calls that one connection has under way."""
-RETRY_AFTER_MS: Final = 1_000
 
 Read: TypeAlias = Callable[[], Awaitable[Mapping[str, Any] | Encoded]]
 

@@ -69,7 +69,7 @@ class TlsLink(LayeredLink):
         # The peer's first bytes may have come with its last ones of the handshake.
         self._unread = self._decrypt()
 
-    def _wrap(self, data: bytes | memoryview) -> bytes:
+    def wrap(self, data: bytes | memoryview) -> bytes:
         """Give the records of some bytes.
 
         One at a time, because the buffer keeps the room that it has once needed: for a whole piece
@@ -83,7 +83,7 @@ class TlsLink(LayeredLink):
                 written += write(data[written : written + RECORD_BYTES])
                 records += read()
         except ssl.SSLError as error:
-            raise self._break(error) from error
+            raise self._fail(error) from error
         return records
 
     def _unwrap(self, data: bytes) -> bytes | None:
@@ -108,7 +108,7 @@ class TlsLink(LayeredLink):
         except ssl.SSLError as error:
             with suppress(LinkBroken):
                 self._reply()
-            raise self._break(error) from error
+            raise self._fail(error) from error
         if records:
             return b"".join(records)
         return b"" if self._has_ended else None
@@ -125,9 +125,8 @@ class TlsLink(LayeredLink):
             self._tls.unwrap()
         return self._outgoing.read()
 
-    def _break(self, error: ssl.SSLError) -> LinkBroken:
-        self._broken = f"TLS failed: {reason_of(error)}"
-        return LinkBroken(self._broken)
+    def _fail(self, error: ssl.SSLError) -> LinkBroken:
+        return self._break(f"TLS failed: {reason_of(error)}")
 
 
 # --- the handshake

@@ -25,7 +25,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import BytesLike, Origin, Subprotocol
 
 from groupd import native
 from groupd.server.layer import LayeredLink
@@ -148,16 +148,13 @@ class WebSocketLink(LayeredLink):
         sender: Callable[[bytes], int] = fanout.MessageSender(below, self)
         return sender
 
-    def message(self, data: bytes | memoryview) -> bytes:
+    def wrap(self, data: bytes | memoryview) -> bytes:
         """Put some bytes into a message."""
-        return self._framing.message(data)
-
-    def _wrap(self, data: bytes | memoryview) -> bytes:
         return self._framing.message(data)
 
     def _unwrap(self, data: bytes) -> bytes | None:
         """Give what the frames hold that have come whole."""
-        protocol, parts = self._protocol, list[bytes]()
+        protocol, parts = self._protocol, list[BytesLike]()
         self._is_silent = self._is_asked = False
         if data:
             protocol.receive_data(data)
@@ -166,7 +163,7 @@ class WebSocketLink(LayeredLink):
         for frame in protocol.events_received():
             assert isinstance(frame, Frame)
             if frame.opcode in _DATA:
-                parts.append(bytes(frame.data))
+                parts.append(frame.data)
             elif frame.opcode is Opcode.TEXT:
                 protocol.fail(CloseCode.UNSUPPORTED_DATA, "expected MessagePack in binary messages")
                 break
@@ -182,7 +179,7 @@ class WebSocketLink(LayeredLink):
         if self._has_said_end or self._broken or self._protocol.state is not OPEN:
             return
         if self._is_asked:
-            self._broken = "the peer does not answer a ping"
+            self._break("the peer does not answer a ping")
             self._on_readable()
         elif self._is_silent:
             self._is_asked = True
@@ -210,6 +207,7 @@ class WebSocketLink(LayeredLink):
                     raise
         if self._protocol.close_sent is not None:
             self._has_said_end = True
+            self._settle()
 
     def _farewell(self) -> bytes:
         """Give the frame that closes, with the code for a going away."""

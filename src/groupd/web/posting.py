@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
-import trio
 
+from groupd.auth.http_keys import read_bounded
 from groupd.web.conditions import ANSWER_MAX_BYTES, Question
 from groupd.web.webhooks import Post
 
@@ -34,7 +34,10 @@ def http_question(context: ssl.SSLContext) -> Question:
         # What is small only while it is compressed is not let in.
         headers = {**headers, "accept-encoding": "identity"}
         async with _posted(context, url, headers, body) as response:
-            return response.status_code, await _read(response)
+            answer = await read_bounded(response, ANSWER_MAX_BYTES)
+            if answer is None:
+                raise OSError(f"the answer is longer than {ANSWER_MAX_BYTES} bytes")
+            return response.status_code, answer
 
     return ask
 
@@ -53,18 +56,3 @@ async def _posted(
             yield response
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-async def _read(response: httpx.Response) -> bytes:
-    pieces, size = [], 0
-    with trio.CancelScope() as reading:
-        async for piece in response.aiter_raw():
-            size += len(piece)
-            if size <= ANSWER_MAX_BYTES:
-                pieces.append(piece)
-            else:
-                # Not by leaving the loop: httpx's generators are closed from within alone.
-                reading.cancel()
-    if size > ANSWER_MAX_BYTES:
-        raise OSError(f"the answer is longer than {ANSWER_MAX_BYTES} bytes")
-    return b"".join(pieces)

@@ -11,7 +11,7 @@ from groupd.domain.group.board import shown_board
 from groupd.domain.group.links import shown_links
 from groupd.domain.group.parts import Member
 from groupd.domain.group.roles import standing_offer
-from groupd.domain.group.settings import public_card, shown_settings
+from groupd.domain.group.settings import CARD, public_card, shown_settings
 from groupd.domain.group.state import Group
 
 
@@ -22,18 +22,7 @@ class Info(LiveQuery):
     method = "info"
     by_system = True
     result: ClassVar = {
-        "group": "group",
-        "name": "string",
-        "picture": "string",
-        "category": "string",
-        "description": "text",
-        "owner": 'user or ""',
-        "members": "integer",
-        "join_policy": "join_policy",
-        "created_ms": "time_ms",
-        "dissolved": "boolean",
-        "location": "location?",
-        "condition": "string?",
+        **CARD,
         "members_max": "integer?",
         "plan": "string?",
         "role": "role?",

@@ -30,7 +30,7 @@ from groupd.domain.base import (
 from groupd.domain.group.links import shown_links
 from groupd.domain.group.moderation import BANS_MAX, BanUser
 from groupd.domain.group.roles import BELOW
-from groupd.domain.group.settings import Dissolved, public_card, shown_settings
+from groupd.domain.group.settings import CARD, Dissolved, public_card, shown_settings
 from groupd.domain.group.state import Group
 from groupd.errors import Rejected
 
@@ -74,7 +74,7 @@ class OperatorBan(Command):
 
     user: str = fields.user()
     reason: str = fields.text(CONTENT.message_max)
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     for_ms: int | None = fields.integer(low=1, high=CONTENT.mute_max_ms, default=None)
     message: str = fields.text(CONTENT.message_max, default="", min_chars=0)
 
@@ -98,7 +98,7 @@ class OperatorDissolve(Command):
     rules = (BY_SERVER,)
 
     reason: str = fields.text(CONTENT.message_max)
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
 
     def decide(self, state: Group, context: Context) -> Decision:
         """Say who does it and why, and end it."""
@@ -114,18 +114,7 @@ class OperatorGroup(LiveQuery):
     cost = 3
     rules = (BY_SERVER,)
     result: ClassVar = {
-        "group": "group",
-        "name": "string",
-        "picture": "string",
-        "category": "string",
-        "description": "text",
-        "owner": 'user or ""',
-        "members": "integer",
-        "join_policy": "join_policy",
-        "created_ms": "time_ms",
-        "dissolved": "boolean",
-        "location": "location?",
-        "condition": "string?",
+        **CARD,
         "members_max": "integer",
         "plan": "string",
         "head": "seq",
@@ -143,7 +132,7 @@ class OperatorGroup(LiveQuery):
         "next": "user?",
     }
 
-    tenant: str = fields.name(CONTENT.user_max_bytes, default="", min_chars=0)
+    tenant: str = fields.tenant()
     after: str = fields.user(default="")
     limit: int = fields.integer(
         low=1, high=CONTENT.members_page_max, default=CONTENT.members_page_max

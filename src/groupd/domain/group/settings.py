@@ -216,6 +216,23 @@ class Dissolve(Command):
         return [Dissolved()]
 
 
+CARD: Final = {
+    "group": "group",
+    "name": "string",
+    "picture": "string",
+    "category": "string",
+    "description": "text",
+    "owner": 'user or ""',
+    "members": "integer",
+    "join_policy": "join_policy",
+    "created_ms": "time_ms",
+    "dissolved": "boolean",
+    "location": "location?",
+    "condition": "string?",
+}
+"""The fields of ``public_card``, with their published types."""
+
+
 def public_card(group: str, state: Group) -> dict[str, Any]:
     """Give what anybody may see who can find the group."""
     settings = state.settings

@@ -97,7 +97,7 @@ export class Client {
       ports: this.#ports,
       limits: this.#limits,
       shelf: options.shelf,
-      newId: () => this.#newId(),
+      newId: () => this.newId(),
       resetIds: () => {
         this.#ids = new RisingIds();
       },
@@ -203,7 +203,8 @@ export class Client {
     this.#uplink.begin();
   }
 
-  #newId() {
+  /** Makes a request id, for what is to be done once however often it is called for. */
+  newId() {
     return this.#ids.make(this.serverTimeMs(), this.#ports.random(DRAW_BYTES));
   }
 

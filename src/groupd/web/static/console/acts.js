@@ -1,7 +1,6 @@
 // What an operator does to a group: asked for once more, with a reason, and done once.
 
 import { choice, el, field, replace } from "./dom.js";
-import { requestId } from "./rpc.js";
 import { say, sayError } from "./words.js";
 
 const REASON_MAX = 200;
@@ -48,7 +47,7 @@ export function dissolveDialog(app, group, name) {
 
 function confirm(app, { title, hint, action, fields, method, params, isConfirmed = () => true }) {
   // One id for the whole dialog: however often the button is pressed, it is done once.
-  const id = requestId(app.nowMs);
+  const id = app.newId();
   const reason = field(say("reason"), { required: true, maxlength: REASON_MAX, rows: 2 });
   const said = el("p", { class: "error", role: "alert" });
   const go = el("button", { type: "submit", class: "danger" }, action);

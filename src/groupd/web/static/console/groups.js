@@ -4,6 +4,7 @@ import { banDialog, dissolveDialog } from "./acts.js";
 import { el, facts, field, replace, table } from "./dom.js";
 import { explainView } from "./explain.js";
 import { logView } from "./log.js";
+import { pages } from "./pages.js";
 import { search } from "./search.js";
 import { tabs } from "./tabs.js";
 import { say, sayError, sayMs, sayNumber, sayTime } from "./words.js";
@@ -112,7 +113,6 @@ function settings(app, known) {
 }
 
 function members(app, known, again, signal) {
-  const box = el("div");
   const heads = [say("name"), say("id"), say("role"), say("joined"), ""];
 
   function row(member) {
@@ -139,28 +139,13 @@ function members(app, known, again, signal) {
     ];
   }
 
-  function show(page) {
-    box.append(table(say("members"), heads, page.listed.map(row)));
-    if (page.next === undefined) return;
-    const more = el("button", { type: "button" }, say("more"));
-    more.addEventListener("click", async () => {
-      more.disabled = true;
-      try {
-        const next = await app.ask("operator_group", {
-          group: known.group, after: page.next, tenant: app.tenant,
-        });
-        more.remove();
-        if (!signal.aborted) show(next);
-      } catch (error) {
-        more.disabled = false;
-        app.tell(sayError(error));
-      }
-    });
-    box.append(more);
-  }
-
-  show(known);
-  return box;
+  return pages(app, signal, {
+    first: known,
+    show(page) {
+      return table(say("members"), heads, page.listed.map(row));
+    },
+    ask: (after) => app.ask("operator_group", { group: known.group, after, tenant: app.tenant }),
+  });
 }
 
 function acts(app, known, again) {

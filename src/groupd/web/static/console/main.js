@@ -3,13 +3,15 @@
 // The token comes behind the # of the address, or is pasted. It is never sent anywhere but in `hello`,
 // does not stay in the address bar, and is kept for this tab alone.
 
+import { open } from "../client/index.js";
 import { el, field, replace } from "./dom.js";
 import { groupPage, groupsPage } from "./groups.js";
 import { overview } from "./overview.js";
-import { Rpc, RpcError } from "./rpc.js";
 import { userPage, usersPage } from "./users.js";
 import { language, say, sayError, switchLanguage } from "./words.js";
 
+const CLIENT_NAME = "groupd-console/1";
+const CALLS_MAX = 64; // That wait for an answer, or for the connection to come back.
 const KEPT = "groupd-console-token";
 const PAGES = {
   overview: (page, app, signal) => overview(page, app, signal),
@@ -51,20 +53,34 @@ class App {
     this._links = {};
     this._shown = new AbortController();
     this._tenantBox = el("span");
-    this._isIn = false;
+    this._isIn = this._isOver = false;
     this._onHash = () => this.show();
     const url = `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/ws`;
-    this.rpc = new Rpc(url, token, (state, error) => this._onState(state, error));
+    this._last = "connecting";
+    this._client = open(url, {
+      token,
+      name: CLIENT_NAME,
+      events: false,
+      limits: { callsMax: CALLS_MAX },
+      onState: (state) => this._onState(state),
+    });
     addEventListener("hashchange", this._onHash);
     this._draw();
   }
 
+  /** The time by the server's clock. */
   get nowMs() {
-    return this.rpc.nowMs;
+    return this._client.serverTimeMs();
   }
 
+  /** Ask for something; while there is no connection, it waits for the next one. */
   ask(method, params) {
-    return this.rpc.call(method, params);
+    return this._client.call(method, params);
+  }
+
+  /** Make a request id, for what is to be done once. */
+  newId() {
+    return this._client.newId();
   }
 
   link(name, what) {
@@ -104,8 +120,9 @@ class App {
   }
 
   end() {
+    this._isOver = true;
     this._shown.abort();
-    this.rpc.close();
+    this._client.close();
     removeEventListener("hashchange", this._onHash);
   }
 
@@ -149,16 +166,22 @@ class App {
     this.show();
   }
 
-  _onState(state, error) {
-    this._last = state;
-    this._drawState();
-    if (state === "refused") {
-      sessionStorage.removeItem(KEPT);
-      this.end();
-      enter(sayError(error));
-    } else if (state === "ready" && !this._isIn) {
-      this._begin();
+  _onState(state) {
+    if (this._isOver) return;
+    if (state === "ended") {
+      this._refuse(sayError(this._client.final));
+      return;
     }
+    this._last = state === "live" ? "ready" : "connecting";
+    this._drawState();
+    if (state === "live" && !this._isIn) this._begin();
+  }
+
+  /** Ask for another token: this one is good for nothing here. */
+  _refuse(why) {
+    sessionStorage.removeItem(KEPT);
+    this.end();
+    enter(why);
   }
 
   _drawState() {
@@ -176,8 +199,8 @@ class App {
       this.show();
     } catch (error) {
       if (error.code === "unknown_method") {
-        this._onState("refused", new RpcError({ code: error.code, message: say("notOperator") }));
-      } // Else the connection is lost, and comes again.
+        this._refuse(say("failed", { text: say("notOperator") }));
+      } // Else it is asked again with the next connection.
     }
   }
 

@@ -57,7 +57,7 @@ export function overview(page, app, signal) {
         trouble.hidden = true;
       } catch (error) {
         replace(trouble, sayError(error));
-        trouble.hidden = error.code === "disconnected"; // The header says so.
+        trouble.hidden = false;
       }
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }

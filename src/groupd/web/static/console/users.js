@@ -3,6 +3,7 @@
 import { el, facts, replace, table } from "./dom.js";
 import { explainView } from "./explain.js";
 import { logView } from "./log.js";
+import { pages } from "./pages.js";
 import { search } from "./search.js";
 import { tabs } from "./tabs.js";
 import { say, sayError, sayNumber, sayTime } from "./words.js";
@@ -73,32 +74,16 @@ function account(known) {
 }
 
 function groups(app, known, signal) {
-  const box = el("div");
-
-  function show(page) {
-    const rows = page.groups.map((place) => [
-      el("a", { href: app.link("group", place.group) }, place.direct ? say("direct") : place.name),
-      el("code", {}, place.group),
-      place.role,
-    ]);
-    box.append(table(say("groups"), [say("name"), say("id"), say("role")], rows));
-    if (page.next === undefined) return;
-    const more = el("button", { type: "button" }, say("more"));
-    more.addEventListener("click", async () => {
-      more.disabled = true;
-      try {
-        const params = { user: known.user, after: page.next, tenant: app.tenant };
-        const next = await app.ask("operator_user", params);
-        more.remove();
-        if (!signal.aborted) show(next);
-      } catch (error) {
-        more.disabled = false;
-        app.tell(sayError(error));
-      }
-    });
-    box.append(more);
-  }
-
-  show(known);
-  return box;
+  return pages(app, signal, {
+    first: known,
+    show(page) {
+      const rows = page.groups.map((place) => [
+        el("a", { href: app.link("group", place.group) }, place.direct ? say("direct") : place.name),
+        el("code", {}, place.group),
+        place.role,
+      ]);
+      return table(say("groups"), [say("name"), say("id"), say("role")], rows);
+    },
+    ask: (after) => app.ask("operator_user", { user: known.user, after, tenant: app.tenant }),
+  });
 }
