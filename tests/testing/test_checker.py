@@ -24,7 +24,7 @@ from groupd.testing.checker_report import PER_INVARIANT_MAX, Report, said_alike,
 from groupd.testing.checker_run import prepare
 from groupd.testing.history import Entry, History, HistoryError
 from tests.testing.broken_histories import BROKEN, Break
-from tests.testing.good_history import CODE, Draft, G, Item, World, good_history, id_of
+from tests.testing.good_history import CODE, Draft, G, Item, Session, World, good_history, id_of
 
 SOURCES: Final = sorted(Path(groupd.testing.__file__).parent.glob("checker*.py"))
 
@@ -182,6 +182,53 @@ def test_a_renewed_hello_changes_nothing_of_what_comes_next() -> None:
         draft.insert(before, answer, again)
 
     passes(renew)
+
+
+def left_around_hello(*, leaves_first: bool) -> History:
+    """Bob posts and leaves while, or after, a second connection of his is greeted.
+
+    The greeting was subscribed when he posted, and its list was made when he had left.
+    """
+    world, key = World(), ("", G)
+    world.connect("ann", 1)
+    of = world.ask(1, "create", name="g", members=["bob"], id=id_of(1))
+    world.append(key, "ann", "created", id_of(1), name="g", plan="ordinary")
+    world.append(key, "ann", "joined", id_of(1), via="created", role="owner")
+    world.append(key, "ann", "joined", id_of(1), via="added", member="bob")
+    world.history.ok(of, {"group": G, "seq": 1})
+    world.connect("bob", 2, **{G: 3})
+    world.history.note("bob", "connected", connection=3)
+    hello = world.history.invoke("bob", "hello", {"client": "test"}, user="bob", connection=3)
+    answer = {"user": "bob", "account": {"head": 0}, "groups": []}
+    if leaves_first:
+        world.sessions[3] = Session("bob", "")
+        post = world.ask(2, "post", group=G, text="bye", id=id_of(2))
+        leave = world.ask(2, "leave", group=G, id=id_of(3))
+        world.slow.add(3)
+        posted = world.append(key, "bob", "posted", id_of(2), text="bye")
+        left = world.append(key, "bob", "left", id_of(3))
+        world.history.ok(hello, answer)
+        world.roles[key]["bob"] = "member"
+        for seq in (posted, left):
+            world.push(3, key, seq)
+        del world.roles[key]["bob"]
+        world.posted(post, posted)
+        world.history.ok(leave, {"seq": left})
+    else:
+        world.history.ok(hello, answer)
+        world.sessions[3] = Session("bob", "")
+        world.post(2, "still here", id_of(2))
+        world.do(2, "leave", "left", {}, id=id_of(3))
+    world.store()
+    return world.history
+
+
+def test_who_leaves_while_being_greeted_may_hear_of_it() -> None:
+    assert check(left_around_hello(leaves_first=True)) == []
+
+
+def test_who_leaves_after_being_greeted_must_have_been_told_where_the_group_stood() -> None:
+    assert names_of(left_around_hello(leaves_first=False)) == {"push-gap"}
 
 
 def test_pushes_of_an_account_are_compared_with_its_log() -> None:
