@@ -11,7 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from bench.members import READ_BYTES, Failed, Posting, Reader
+from bench.members import FULL_BYTES, Failed, Posting, Reader
 from bench.text import Scanner, text_of
 
 
@@ -28,7 +28,7 @@ class Counter(Reader):
         if not size:
             raise Failed(f"{self.user} was disconnected")
         self.progress += self._buffer.count(self._marker, 0, size)
-        if size == READ_BYTES:
+        if size >= FULL_BYTES:
             self.read_rest()
 
     def take(self, piece: memoryview) -> None:

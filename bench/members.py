@@ -23,6 +23,8 @@ CANON_KEPT_BYTES: Final = 8_388_608
 """Above this, what all members have read is dropped."""
 READ_BYTES: Final = 262_144
 """The size of the buffer that all readers share."""
+FULL_BYTES: Final = READ_BYTES // 2
+"""From here on there may be more than it took: what framed the messages is not in it any more."""
 SHOWN_BYTES: Final = 120
 
 
@@ -97,7 +99,7 @@ class Reader(ABC):
         if not size:
             raise Failed(f"{self.user} was disconnected")
         self.take(self._view[:size])
-        if size == READ_BYTES:
+        if size >= FULL_BYTES:
             self.read_rest()
 
     def read_rest(self) -> None:
@@ -144,7 +146,7 @@ class Member(Comparing):
             self.take(self._view[:size])
         else:
             raise Failed(f"{self.user} was disconnected")
-        if size == READ_BYTES:
+        if size >= FULL_BYTES:
             self.read_rest()
 
 

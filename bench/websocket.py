@@ -20,6 +20,12 @@ _REQUEST: Final = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _PONG: Final = b"\x8a\x80\x00\x00\x00\x00"
+HEAD_MAX_BYTES: Final = 14
+"""Of a frame: two, eight for the length, four for a mask."""
+_USUAL: Final = b"\x82\x7e"
+"""How a message of 126 bytes to 64 KiB begins; its length follows, in two bytes."""
+FRONT_BYTES: Final = 4
+"""Of the head of such a frame."""
 _CLOSE: Final = 8
 _PING: Final = 9
 
@@ -30,6 +36,10 @@ class MessageSocket:
     def __init__(self, sock: socket.socket) -> None:
         """Agree on it; raises Failed where the server does not."""
         self._below = sock
+        self._recvmsg_into = sock.recvmsg_into
+        self._front = bytearray(FRONT_BYTES)
+        self._rooms: tuple[bytearray | memoryview, ...] = ()
+        """Where to a read goes that begins with a frame: its head, and what it holds."""
         self._left = 0
         # The beginning of a frame whose length has not come whole.
         self._head = b""
@@ -65,14 +75,37 @@ class MessageSocket:
         self._below.sendall(b"".join(parts))
 
     def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive what is in messages into the beginning of a buffer; 0 at the end."""
+        """Receive what is in messages into the beginning of a buffer; 0 at the end.
+
+        It is the same buffer each time.
+        """
+        front = self._front
         while True:
-            size = self._below.recv_into(buffer, nbytes, flags)
-            if not size:
-                return 0
-            kept = self._unwrap(buffer, size)
-            if kept:
+            if self._left or self._head:
+                size = self._below.recv_into(self._rooms[1], 0, flags)
+                kept = self._unwrap(buffer, size)
+            elif self._rooms:
+                size = self._recvmsg_into(self._rooms, 0, flags)[0]
+                kept = size - FRONT_BYTES
+                # Nearly every read is one message of the usual size, and is in its place already:
+                # 200 times for each round of posts, in a load that is to be faster than the server.
+                if front[3] != kept & 0xFF or front[2] != kept >> 8 or front[:2] != _USUAL:
+                    kept = self._begin(buffer, size)
+            else:
+                # A head that has come before is put in front of what is read.
+                self._rooms = (front, memoryview(buffer)[:-HEAD_MAX_BYTES])
+                continue
+            if kept or not size:
                 return kept
+
+    def _begin(self, buffer: bytearray, size: int) -> int:
+        """Leave what frames hold of a read that began with one, whose head is in ``_front``."""
+        front, held = self._front, size - FRONT_BYTES
+        if held >= 0 and front.startswith(_USUAL):
+            self._left = int.from_bytes(front[len(_USUAL) :])
+        else:
+            self._head, held = bytes(front[:size]), max(0, held)
+        return self._unwrap(buffer, held)
 
     def _unwrap(self, buffer: bytearray, size: int) -> int:
         """Leave only what frames hold; give how much that is, which may be nothing yet."""
@@ -81,8 +114,6 @@ class MessageSocket:
             # It has come in two reads: so seldom that it may be copied.
             joined = self._head + bytes(buffer[:size])
             self._head = b""
-            if len(joined) > len(buffer):
-                raise Failed("a read that is larger than the buffer")
             size = len(joined)
             buffer[:size] = joined
         while at < size:
