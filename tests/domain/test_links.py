@@ -235,6 +235,15 @@ def test_a_revoked_link_stops_new_joins(table: Table) -> None:
     assert outcome(table.refuse("mia", RevokeLink(code))) == "conflict: link_revoked"
 
 
+def test_a_link_that_was_revoked_stays_so_when_its_time_is_over(table: Table) -> None:
+    code = share(table, expires_in_ms=1_000)
+    table.act("mia", RevokeLink(code))
+    table.world.now_ms += 1_000
+    assert table.wake() == []
+    assert outcome(table.refuse("sam", OpenLink(code))) == "conflict: link_revoked"
+    assert [link["dead"] for link in table.act("mia", Links())["links"]] == ["link_revoked"]
+
+
 def test_admins_revoke_others_links_and_members_do_not(table: Table) -> None:
     code = share(table, "adam")
     error = table.refuse("mia", RevokeLink(code))

@@ -37,6 +37,9 @@ from groupd.domain.group.state import Group
 from groupd.domain.links import LinkKeys
 from groupd.errors import Rejected
 
+EXPIRED: Final = "expired"
+"""Why a link works no more whose time was over."""
+
 
 @attrs.frozen
 class LinkMade(Event):
@@ -90,7 +93,11 @@ class LinkRevoked(Event):
     def apply(self, state: Group, record: Record) -> None:
         """Mark it; it stays listed."""
         link = state.links.get(self.link)
-        if link is not None:
+        if link is None:
+            return
+        if self.reason == EXPIRED:
+            link.expired = True
+        else:
             link.revoked = True
 
 
@@ -327,7 +334,7 @@ def deadline_ms(state: Group) -> int | None:
     times = [
         link.expires_at_ms
         for link in state.links.values()
-        if link.expires_at_ms is not None and not link.revoked
+        if link.expires_at_ms is not None and not link.has_ended
     ]
     return min(times, default=None)
 
@@ -335,7 +342,7 @@ def deadline_ms(state: Group) -> int | None:
 def due(state: Group, now_ms: int) -> Sequence[Event]:
     """Give the ends of the links whose time is over."""
     return [
-        LinkRevoked(link=link.number, reason="expired")
+        LinkRevoked(link=link.number, reason=EXPIRED)
         for link in state.links.values()
-        if not link.revoked and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
+        if not link.has_ended and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
     ]

@@ -99,7 +99,7 @@ class Offer:
 
 @attrs.define
 class Link:
-    """A share link. What it is for never changes; only ``uses`` and ``revoked`` do."""
+    """A share link. What it is for never changes; how often it was used, and whether it ended, do."""
 
     number: int
     by: str
@@ -112,14 +112,25 @@ class Link:
     """``joined`` or ``pending``: what joining by it gives, as of its making."""
     uses: int = 0
     revoked: bool = False
+    """Somebody has withdrawn it."""
+    expired: bool = False
+    """The server has ended it, because its time was over."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether the log tells of its end."""
+        return self.revoked or self.expired
 
     def dead_reason(self, now_ms: int) -> str | None:
-        """Say why it no longer works, or None while it does."""
-        # First, because a link that has expired is soon revoked by the server.
-        if self.expires_at_ms is not None and now_ms >= self.expires_at_ms:
-            return "link_expired"
+        """Say why it no longer works, or None while it does.
+
+        One that was withdrawn stays so after its time: strangers are told the same as of one that
+        never was, and must not learn the difference by waiting.
+        """
         if self.revoked:
             return "link_revoked"
+        if self.expired or (self.expires_at_ms is not None and now_ms >= self.expires_at_ms):
+            return "link_expired"
         if self.uses_max is not None and self.uses >= self.uses_max:
             return "link_used_up"
         return None

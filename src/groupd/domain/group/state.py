@@ -47,7 +47,7 @@ class Group(Stream):
     """A group. ``seq`` 0 means that it does not exist."""
 
     kind: ClassVar[str] = GROUP
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     plan: str = ""
     owner: str = ""
