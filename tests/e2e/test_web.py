@@ -11,6 +11,7 @@ import attrs
 import pytest
 import trio
 from websockets.client import ClientProtocol
+from websockets.frames import CloseCode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
@@ -133,6 +134,18 @@ async def test_pages_of_elsewhere_may_not_open_a_websocket(web: Web) -> None:
         link, answer = await web.ask(asked)
         assert answer.split()[1] == status
         await link.aclose()
+
+
+async def test_what_is_not_the_protocol_is_told_so_by_goodbye_and_close_code(web: Web) -> None:
+    link, answer = await web.ask(REQUEST.format(host=web.netloc, more=""))
+    read = answer.partition(b"\r\n\r\n")[2]
+    # A masked message of one byte that begins no MessagePack.
+    await link.send_all(b"\x82\x81" + bytes(4) + b"\xc1")
+    while piece := await link.receive_some(65_536):
+        read += piece
+    assert b"goodbye" in read
+    assert read.endswith(b"\x88\x02" + CloseCode.INVALID_DATA.to_bytes(2))
+    await link.aclose()
 
 
 async def test_a_stopping_server_says_goodbye_and_closes(web: Web) -> None:

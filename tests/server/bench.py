@@ -74,8 +74,8 @@ class Metered:
     def unwatch(self) -> None:
         self._link.unwatch()
 
-    def send_eof(self) -> None:
-        self._link.send_eof()
+    def send_eof(self, code: str = "") -> None:
+        self._link.send_eof(code)
 
     async def aclose(self) -> None:
         await self._link.aclose()

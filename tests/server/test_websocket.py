@@ -197,6 +197,24 @@ async def test_a_side_that_ends_says_so_and_hears_the_other() -> None:
     assert await server.receive_some(100) == b""
 
 
+@pytest.mark.parametrize(
+    ("code", "close"),
+    [
+        ("", 1001),
+        ("unavailable", 1001),
+        ("bad_request", 1007),
+        ("unauthenticated", 1008),
+        ("rate_limited", 1008),
+        ("too_large", 1009),
+        ("internal", 1011),
+    ],
+)
+def test_a_goodbye_is_said_in_the_words_of_websocket_too(code: str, close: int) -> None:
+    client, link = served()
+    link.send_eof(code)
+    assert client.try_receive(100) == b"\x88\x02" + close.to_bytes(2)
+
+
 async def test_a_client_that_is_gone_without_a_word_has_ended() -> None:
     client, link = served()
     client.send_eof()

@@ -80,8 +80,8 @@ class LayeredLink:
         """
         raise NotImplementedError
 
-    def _farewell(self) -> bytes:
-        """Give what says that no more will come."""
+    def _farewell(self, code: str) -> bytes:
+        """Give what says that no more will come, and why, as ``send_eof`` was told."""
         raise NotImplementedError
 
     # --- sending
@@ -248,9 +248,9 @@ class LayeredLink:
 
     # --- the end
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """Tell the peer that no more will come. See ``Link``."""
-        self._say_end()
+        self._say_end(code)
         self._below.send_eof()
 
     async def aclose(self) -> None:
@@ -261,7 +261,7 @@ class LayeredLink:
         self._ready = None
         await self._below.aclose()
 
-    def _say_end(self) -> None:
+    def _say_end(self, code: str = "") -> None:
         """Say the end in the layer's own words, if what was said before it has left whole."""
         if self._has_said_end:
             return
@@ -270,4 +270,4 @@ class LayeredLink:
         if self._held or self._is_sending or self._broken:
             return
         with suppress(LinkBroken):  # Nobody may be there to hear it.
-            self._below.try_send(self._farewell())
+            self._below.try_send(self._farewell(code))

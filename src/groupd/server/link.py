@@ -126,8 +126,10 @@ class Link(Protocol):
     def unwatch(self) -> None:
         """Call nothing more. May be repeated."""
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """Tell the peer that no more will come; what was sent still arrives. May be repeated.
+
+        ``code`` is why, as in the goodbye before it, for a link whose own end says so, too.
 
         Bytes of the peer's that are unread when a link closes destroy what was sent last. So a
         last word is sent, then this, then the peer is read to its end.
@@ -207,7 +209,7 @@ class SocketLink:
         if self._poller is not None and self._socket.fileno() != -1:
             self._poller.unwatch(self._socket.fileno())
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """Tell the peer that no more will come. See ``Link``."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)

@@ -192,7 +192,7 @@ class Server:
             suppress(LinkBroken),
         ):
             link.try_send(goodbye_frame(error.code, str(error)))
-            link.send_eof()
+            link.send_eof(error.code)
             # Unread bytes at closing would reset the connection and destroy the goodbye.
             while await link.receive_some(self.services.limits.read_size_bytes):
                 pass
@@ -279,6 +279,7 @@ class Server:
                 link.try_send(
                     goodbye_frame(code, "too many connections", self.services.jitter(BUSY_RETRY_MS))
                 )
+                link.send_eof(code)
             await link.aclose()
 
     def _enter_address(self, address: str) -> None:

@@ -444,7 +444,7 @@ class Session:
             self.peer.flush()
             while self._is_writing:
                 await self._wait_for_change()
-            self.link.send_eof()
+            self.link.send_eof(self._farewell[0] if self._farewell else "")
             # Unread bytes at closing would reset the connection and destroy the goodbye.
             while await self.link.receive_some(self._limits.read_size_bytes):
                 pass

@@ -118,7 +118,7 @@ class TlsLink(LayeredLink):
         if self._outgoing.pending:
             self._say(self._outgoing.read())
 
-    def _farewell(self) -> bytes:
+    def _farewell(self, code: str) -> bytes:
         """Give ``close_notify``."""
         # It wants to hear the peer's too. That is for whoever reads.
         with suppress(ssl.SSLError):

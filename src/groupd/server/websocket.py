@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -36,6 +37,17 @@ SUBPROTOCOL: Final = "groupd"
 PATH: Final = "/ws"
 MESSAGE_MAX_BYTES: Final = 1 << 40
 """Of what is sent: no bound, since who sends has one; a message is never cut in two."""
+
+CLOSE_CODES: Final[Mapping[str, CloseCode]] = MappingProxyType(
+    {
+        "bad_request": CloseCode.INVALID_DATA,
+        "too_large": CloseCode.MESSAGE_TOO_BIG,
+        "unauthenticated": CloseCode.POLICY_VIOLATION,
+        "rate_limited": CloseCode.POLICY_VIOLATION,
+        "internal": CloseCode.INTERNAL_ERROR,
+    }
+)
+"""Code of a goodbye -> how WebSocket says it (RFC 6455, section 7.4.1); any other: a going away."""
 
 _FRAME_BINARY: Final = 0x82
 """The first byte of a message of one frame that holds bytes. RFC 6455, section 5.2."""
@@ -209,9 +221,9 @@ class WebSocketLink(LayeredLink):
             self._has_said_end = True
             self._settle()
 
-    def _farewell(self) -> bytes:
-        """Give the frame that closes, with the code for a going away."""
+    def _farewell(self, code: str) -> bytes:
+        """Give the frame that closes."""
         if self._protocol.state is not OPEN:
             return b""  # The other side has gone without a word.
-        self._protocol.send_close(CloseCode.GOING_AWAY)
+        self._protocol.send_close(CLOSE_CODES.get(code, CloseCode.GOING_AWAY))
         return b"".join(self._protocol.data_to_send())

@@ -150,7 +150,7 @@ class FakeLink:
         """Call nothing more. See ``Link``."""
         self._incoming.ready = None
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """Tell the other end that no more will come. See ``Link``."""
         self._outgoing.end()
 

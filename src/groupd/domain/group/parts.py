@@ -99,7 +99,7 @@ class Offer:
 
 @attrs.define
 class Link:
-    """A share link. What it is for never changes; how often it was used, and whether it ended, do."""
+    """A share link. What it is for never changes; its uses and its end do."""
 
     number: int
     by: str

@@ -92,9 +92,9 @@ class RecordedLink:
         """See ``Link``."""
         self._link.unwatch()
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """See ``Link``."""
-        self._link.send_eof()
+        self._link.send_eof(code)
 
     async def aclose(self) -> None:
         """Close; what was not answered may have been done."""

@@ -342,7 +342,7 @@ class SimLink:
         """Call nothing more. See ``Link``."""
         self._ready = None
 
-    def send_eof(self) -> None:
+    def send_eof(self, code: str = "") -> None:
         """Tell the other end that no more will come. See ``Link``."""
         if not (self.broken or self.outgoing.is_ended):
             self.outgoing.end(Mark.END)
