@@ -142,6 +142,15 @@ def test_an_answer_that_is_late_is_given_up_and_harms_nothing() -> None:
 
 
 def test_ctrl_c_ends_a_wait_and_the_call() -> None:
+    # A shell that starts something in the background has it ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupt_a_wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_a_wait() -> None:
     server = fake_server(g=0)
 
     def interrupt(visit: Visit, request: rpc.Request) -> None:
