@@ -11,10 +11,11 @@ import secrets
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -50,10 +51,12 @@ from groupd.storage.memory import MemoryStore
 from groupd.storage.port import Store
 from groupd.storage.sqlite import FILE_NAME, SqliteStore
 from groupd.system import SystemClock, system_ports
+from groupd.web.site import Page
 
 log = structlog.get_logger()
 
 SOCKET_FILE: Final = "groupd.sock"
+NO_PAGES: Final[Mapping[str, Page]] = MappingProxyType({})
 
 
 # --- the store
@@ -207,12 +210,14 @@ async def serve(
     stop: trio.Event | None = None,
     handle_signals: bool = True,
     read_again: Callable[[], Config] | None = None,
+    pages: Mapping[str, Page] = NO_PAGES,
 ) -> None:
     """Run a server until SIGTERM, SIGINT or ``stop``; then drain, snapshot and close.
 
     ``announce`` is called once, when connections are accepted. A second signal ends it at once.
     With ``read_again``, which reads the configuration anew in a thread, SIGHUP makes the server
-    take over what it can of it (``server/reload.py``).
+    take over what it can of it (``server/reload.py``); without, it ends it as the others do.
+    ``pages`` are more pages of the web listener, by the beginning of their paths.
 
     Raises ConfigError, or LogUnavailable where another server has the data directory.
     """
@@ -220,7 +225,9 @@ async def serve(
     ending = trio.Event() if stop is None else stop
     with pauses_bounded():
         async with open_log(store_maker(config), threaded=not config.memory) as store:
-            await _serve_from(store, config, tls, ending, announce, handle_signals, read_again)
+            await _serve_from(
+                store, config, tls, ending, announce, handle_signals, read_again, pages
+            )
     log.info("stopped")
 
 
@@ -264,6 +271,7 @@ async def _serve_from(
     announce: Callable[[Running], None],
     handle_signals: bool,
     read_again: Callable[[], Config] | None,
+    pages: Mapping[str, Page],
 ) -> None:
     asked, config = config, within_descriptors(config)
     data = Path(config.data)
@@ -287,13 +295,16 @@ async def _serve_from(
             nursery=nursery,
             tls=tls,
         )
-        running, doors = _listen(server, config, nursery, rings, made_secret=made_secret)
+        running, doors = _listen(server, config, nursery, rings, pages, made_secret=made_secret)
         nursery.start_soon(server.run)
         nursery.start_soon(rings.run)
         nursery.start_soon(server.services.figures.run, None if config.memory else data / FILE_NAME)
         if handle_signals:
             # Before anybody is told that it runs, and may end it.
-            await nursery.start(_watch_signals, ending, nursery)
+            ends = {signal.SIGTERM, signal.SIGINT}
+            if read_again is None:
+                ends.add(signal.SIGHUP)
+            await nursery.start(_watch_signals, ends, ending, nursery)
             if read_again is not None:
                 read = partial(trio.to_thread.run_sync, read_again, abandon_on_cancel=True)
                 reloader = Reloader(server, asked, rings, read=read, load=_load)
@@ -324,6 +335,7 @@ def _listen(
     config: Config,
     nursery: trio.Nursery,
     rings: KeyRings,
+    pages: Mapping[str, Page],
     *,
     made_secret: bool,
 ) -> tuple[Running, list[HttpServer]]:
@@ -345,18 +357,19 @@ def _listen(
     for listeners, has_tls in opened:
         nursery.start_soon(partial(server.listen, listeners, is_protected=has_tls))
         urls += (listener_url(listener, tls=has_tls) for listener in listeners)
-    drained = serve_doors(doors, server, config, rings, nursery)
+    drained = serve_doors(doors, server, config, rings, nursery, pages)
     return Running(urls, config, made_secret, *doors.urls), drained
 
 
 async def _watch_signals(
+    ends: Collection[signal.Signals],
     ending: trio.Event,
     nursery: trio.Nursery,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Set ``ending`` at the first signal; a second one cancels everything."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+    with trio.open_signal_receiver(*ends) as received:
         task_status.started()
         async for _number in received:
             if ending.is_set():

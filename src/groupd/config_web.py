@@ -24,6 +24,10 @@ class WebConfig:
     public_url: str | None = None
     """Where browsers reach it, ``https://chat.example.com`` say: for share links, and for what
     shows them elsewhere."""
+    sign_in_url: str | None = None
+    """Where the chat sends whoever has no token: a page of the host application, or the path of a
+    page on this listener. It is called with ``return``, the address of the chat, and leads back
+    there with ``#token=``."""
     origins: tuple[str, ...] = ()
     """Origins of other pages that may open a WebSocket, beside those served here; ``*`` for any."""
     tenants: tuple[str, ...] = ("",)
@@ -45,6 +49,10 @@ class WebConfig:
             raise ConfigError(
                 f"public_url: expected https://HOST without a path, got {self.public_url!r}"
             )
+        if self.sign_in_url is not None and not _is_page(self.sign_in_url):
+            raise ConfigError(
+                f"sign_in_url: expected https://HOST/PATH or /PATH, got {self.sign_in_url!r}"
+            )
         for origin in self.origins:
             if origin != ANY_ORIGIN and not is_origin(origin):
                 raise ConfigError(f"origins: expected https://HOST or *, got {origin!r}")
@@ -55,6 +63,19 @@ class WebConfig:
     def is_protected(self) -> bool:
         """Say whether the listener speaks TLS."""
         return self.listen is not None and self.listen.startswith("https://")
+
+
+def _is_page(url: str) -> bool:
+    """Say whether a URL is a page of HTTP, or the path of one on the same host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.fragment or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    if not parts.scheme:
+        return parts.path.startswith("/") and not parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
 
 
 def is_origin(url: str, *, needs_port: bool = False) -> bool:

@@ -6,7 +6,7 @@ Each has a listener of its own that the configuration names, and is off without.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from groupd.web.keys import KeyRing as ServiceKeys
 from groupd.web.posting import http_post, http_question
 from groupd.web.pulse import Pulse
 from groupd.web.share import SharePage
-from groupd.web.site import SECURITY, Site
+from groupd.web.site import SECURITY, Page, Site
 from groupd.web.webhooks import Webhook
 
 
@@ -97,8 +97,11 @@ def serve_doors(
     config: Config,
     rings: KeyRings,
     nursery: trio.Nursery,
+    pages: Mapping[str, Page],
 ) -> list[HttpServer]:
     """Start what answers there, and the webhooks; owns the listeners from here on.
+
+    ``pages`` are more pages for browsers.
 
     Gives those that are to be drained when the server stops: probes and metrics go on.
     """
@@ -118,7 +121,7 @@ def serve_doors(
     if doors.web:
         pulse = Pulse(config.web.ping_ms)
         nursery.start_soon(pulse.run)
-        drained.append(_web_server(server, config, pulse))
+        drained.append(_web_server(server, config, pulse, pages))
         nursery.start_soon(drained[-1].listen, doors.web)
     return drained
 
@@ -154,14 +157,19 @@ def _host_server(server: Server, config: Config, keys: ServiceKeys) -> HttpServe
     return HttpServer(api.handle, limits, refusal=http_refusal)
 
 
-def _web_server(server: Server, config: Config, pulse: Pulse) -> HttpServer:
+def _web_server(
+    server: Server, config: Config, pulse: Pulse, pages: Mapping[str, Page]
+) -> HttpServer:
     """Give what serves browsers."""
     site = Site(
         config.web,
         admit=server.admit,
         frame_max_bytes=config.limits.frame_max_bytes,
-        assets=Assets(package_files(), SECURITY),
-        pages={SHARE_PATH: SharePage(server.services.hub, config.web, SECURITY).answer},
+        assets=Assets(package_files(sign_in_url=config.web.sign_in_url), SECURITY),
+        pages={
+            SHARE_PATH: SharePage(server.services.hub, config.web, SECURITY).answer,
+            **pages,
+        },
         watch=pulse.add,
         trusts=server.trusts,
     )

@@ -32,6 +32,25 @@ def test_without_a_token_the_page_says_how_to_get_one(browser: Any, site: Site) 
     context.close()
 
 
+def test_who_is_nobody_is_told_nothing_of_commands_where_the_machine_is_not_theirs(
+    browser: Any, site: Site
+) -> None:
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.goto(f"{site.web}/chat")
+    page.get_by_text("groupd token").wait_for()
+
+    def answer(route: Any) -> None:
+        url = route.request.url.replace("http://chat.example", site.web)
+        route.fulfill(response=route.fetch(url=url))
+
+    page.route("http://chat.example/**", answer)
+    page.goto("http://chat.example/chat")
+    page.get_by_role("heading", name="Come in with").wait_for()
+    assert page.get_by_text("groupd token").count() == 0
+    context.close()
+
+
 def test_a_token_that_is_refused_is_dropped_with_a_word(browser: Any, site: Site) -> None:
     context = browser.new_context(locale="en-US")
     page = context.new_page()

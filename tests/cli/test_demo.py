@@ -14,11 +14,13 @@ from rich.console import Console
 
 import groupd
 from groupd.cli import demo
+from groupd.cli.demo import door as demo_door
 from groupd.cli.demo import scenes, stage
 from groupd.cli.demo.scenes import SCENES, Announce, Ask, Like, PinUp, Say
 from groupd.client import Client, GroupEvent
 from groupd.domain.console import OperatorFigures
 from groupd.errors import ConfigError
+from groupd.server.http import HttpRequest
 
 PATIENCE_S = 60
 FAST = 200.0
@@ -183,3 +185,15 @@ def test_every_address_stands_whole_on_a_line_to_be_copied(
     demo.show(demo.Addresses(long, long + "1", long + "2", long + "3", "tcp://h:1"), Console())
     lines = capsys.readouterr().out.splitlines()
     assert {long, long + "1", long + "2", long + "3"} <= set(lines)
+
+
+async def test_the_page_to_sign_in_has_a_token_for_each_newcomer() -> None:
+    page = demo_door.door(lambda user: f"token-of-{user}")
+    answer = await page(HttpRequest("GET", "/demo", headers={"accept-language": "zh"}), "")
+    text = answer.body.decode()
+
+    assert 'lang="zh-CN"' in text
+    for user, name in scenes.NEWCOMERS.items():
+        assert f'<a href="/chat#token=token-of-{user}" class="join">{name}</a>' in text
+    assert answer.headers["cache_control"] == "no-store"
+    assert (await page(HttpRequest("GET", "/demo/x"), "/x")).status == 404

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from groupd.config_web import WebConfig
+from groupd.errors import ConfigError
 from groupd.server.http import HttpLimits, HttpRequest, HttpServer
 from groupd.server.link import Link
 from groupd.testing.links import FakeLink, link_pair
@@ -55,6 +56,17 @@ async def test_a_browser_is_let_in_by_the_names_that_headers_have() -> None:
     assert headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert headers["sec-websocket-protocol"] == "groupd"
     assert len(door.admitted) == 1
+
+
+def test_the_page_of_the_chat_is_told_where_to_sign_in() -> None:
+    address = 'https://app.example/in?a=1&b="2"'
+    page = package_files(sign_in_url=address)["/chat.html"]
+    plain = package_files()["/chat.html"]
+
+    told = '<meta name="groupd-sign-in" content="https://app.example/in?a=1&amp;b=&quot;2&quot;">'
+    assert told in page.body.decode().partition("</head>")[0]
+    assert page.etag != plain.etag
+    assert b"sign-in" not in plain.body
 
 
 @pytest.mark.parametrize("origin", ["http://groupd.example", "https://groupd.example"])
@@ -123,3 +135,25 @@ async def test_a_connection_is_of_whom_a_trusted_proxy_says(
 async def test_who_comes_without_a_path_is_shown_the_chat() -> None:
     answer = await Door().site.handle(HttpRequest("GET", "/"))
     assert (answer.status, answer.headers["location"]) == (302, "/chat")
+
+
+@pytest.mark.parametrize("url", ["https://app.example/in", "http://app.example/?from=chat", "/in"])
+def test_a_page_to_sign_in_is_one_of_http_or_a_path(url: str) -> None:
+    assert WebConfig(sign_in_url=url).sign_in_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "in", "//evil.example/in", "/\\evil.example", "javascript:alert(1)", "https://"),
+        *(
+            "https://me:secret@app.example/in",
+            "https://app.example/#in",
+            "ftp://app.example/",
+            "/a b",
+        ),
+    ],
+)
+def test_anything_else_is_no_page_to_sign_in(url: str) -> None:
+    with pytest.raises(ConfigError, match="sign_in_url"):
+        WebConfig(sign_in_url=url)

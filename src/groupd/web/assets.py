@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from groupd.server.http import HttpResponse
+from groupd.web.html import tag
 
 TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
@@ -24,6 +25,8 @@ TYPES: Final[Mapping[str, str]] = {
 }
 """What may be among the files."""
 FILES_MAX: Final = 200
+CHAT: Final = "/chat.html"
+"""The chat's page."""
 
 
 @attrs.frozen
@@ -58,8 +61,11 @@ class Assets:
         return HttpResponse(200, asset.body, asset.content_type, headers)
 
 
-def package_files() -> dict[str, Asset]:
-    """Read the files that come with the package: path below the listener -> file."""
+def package_files(*, sign_in_url: str | None = None) -> dict[str, Asset]:
+    """Read the files that come with the package: path below the listener -> file.
+
+    The chat's page is told where somebody without a token goes.
+    """
     found: dict[str, Asset] = {}
 
     def read(folder: Traversable, path: str) -> None:
@@ -69,10 +75,17 @@ def package_files() -> dict[str, Asset]:
                 continue
             content_type = TYPES.get("." + entry.name.rpartition(".")[2])
             if content_type is not None:
-                body = entry.read_bytes()
-                tag = hashlib.sha256(body).hexdigest()[:20]
-                found[f"{path}/{entry.name}"] = Asset(body, content_type, f'"{tag}"')
+                found[f"{path}/{entry.name}"] = _asset(entry.read_bytes(), content_type)
 
     read(files("groupd.web") / "static", "")
     assert len(found) <= FILES_MAX, "more files than the web listener is made for"
+    if sign_in_url is not None:
+        page = found[CHAT]
+        told = tag("meta", name="groupd-sign-in", content=sign_in_url).markup
+        body = page.body.replace(b"</head>", f"{told}\n</head>".encode(), 1)
+        found[CHAT] = _asset(body, page.content_type)
     return found
+
+
+def _asset(body: bytes, content_type: str) -> Asset:
+    return Asset(body, content_type, f'"{hashlib.sha256(body).hexdigest()[:20]}"')

@@ -15,6 +15,16 @@ YOU: Final = "you"
 FRIEND: Final = "lin"
 """Whom the second window is for."""
 
+NEWCOMERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "newcomer": "小新 Xin",
+        "yu": "小雨 Yu",
+        "ben": "Ben",
+        "ana": "Ana",
+        "ma": "老马",
+    }
+)
+"""Who is in no group yet, and comes by the share link: user -> name."""
 NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
         YOU: "你 You",

@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from groupd import app as composition
-from groupd.cli.demo.scenes import FRIEND, NAMES, YOU
+from groupd.cli.demo import door
+from groupd.cli.demo.scenes import FRIEND, NAMES, NEWCOMERS, YOU
 from groupd.cli.demo.stage import open_stage
 from groupd.client import Client
 from groupd.config import Config
@@ -29,8 +30,10 @@ from groupd.server.link import close_listener, listener_url, open_listeners
 ANYWHERE: Final = "127.0.0.1:0"
 """A free port of this machine."""
 TOKEN_MS: Final = 12 * 3_600_000
-NEWCOMER: Final = "newcomer"
-"""Who is in no group yet, and comes by the share link."""
+NEWCOMER: Final = next(iter(NEWCOMERS))
+"""Whom the printed share link is for."""
+WILDCARDS: Final = ("0.0.0.0", "[::]")
+"""Hosts that mean every address of the machine, and are none to go to."""
 WATCHER: Final = "operator"
 """Whom the console's token is for."""
 
@@ -71,7 +74,10 @@ async def run(
         config = Config(
             listen=(f"tcp://{ANYWHERE}",),
             data=str(folder),
-            web=WebConfig(listen=url, public_url=url),
+            # What is shared has the host by which somebody came, where there are several.
+            web=WebConfig(
+                listen=url, public_url=None if _is_anywhere(url) else url, sign_in_url=door.PATH
+            ),
         )
         running: list[composition.Running] = []
         is_up = trio.Event()
@@ -88,7 +94,11 @@ async def run(
 
             nursery.start_soon(play)
             await composition.serve(
-                config, announce=announce, stop=stop, handle_signals=handle_signals
+                config,
+                announce=announce,
+                stop=stop,
+                handle_signals=handle_signals,
+                pages={door.PATH: door.door(lambda user: _token(running[0].config, user))},
             )
             nursery.cancel_scope.cancel()
 
@@ -99,7 +109,7 @@ async def _play(
     config, server = running.config, running.urls[0]
     connect = partial(_connect, config, server)
     async with open_stage(connect, speed=speed) as stage:
-        base = config.web.public_url
+        base = _base(config.web.public_url or str(running.web))
         tell(
             Addresses(
                 chat=f"{base}/chat#token={_token(config, YOU)}",
@@ -117,9 +127,20 @@ def _connect(config: Config, server: str, user: str) -> AbstractAsyncContextMana
 
 
 def _token(config: Config, user: str, *, scope: str = "") -> str:
-    names = {**NAMES, NEWCOMER: "小新 Xin"}
+    names = {**NAMES, **NEWCOMERS}
     identity = Identity(user=user, name=names.get(user, user), plan="", scope=scope)
     return composition.make_token(config, identity, expires_in_ms=TOKEN_MS)
+
+
+def _is_anywhere(url: str) -> bool:
+    return any(url.startswith(f"http://{host}:") for host in WILDCARDS)
+
+
+def _base(url: str) -> str:
+    """Give where a browser of this machine goes to."""
+    for host in WILDCARDS:
+        url = url.replace(f"http://{host}:", "http://localhost:", 1)
+    return url
 
 
 def _free_url() -> str:
@@ -158,4 +179,6 @@ def show(addresses: Addresses, console: Console) -> None:
     ):
         console.print(f"\n[bold]{title}[/]")
         console.print(escape(url), soft_wrap=True, highlight=False, style="cyan")
-    console.print(f"\n[dim]Programs connect to {escape(addresses.server)}. Ctrl-C ends it.[/]")
+    phone = "For a phone in the same network: groupd demo --web http://ADDRESS-OF-THIS-MACHINE:7480"
+    console.print(f"\n[dim]{phone}[/]", soft_wrap=True)
+    console.print(f"[dim]Programs connect to {escape(addresses.server)}. Ctrl-C ends it.[/]")

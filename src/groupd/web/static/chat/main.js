@@ -9,6 +9,9 @@ import { errorWords, languageOf, speaker } from "./words.js";
 /** Lost connections under which something that was said is not given up. */
 const SENDS_MAX = 1_000_000;
 
+/** The machine that the browser runs on: whoever tries it out there can make a token. */
+const LOOPBACK = /^(localhost|127\.[0-9.]+|\[::1\])$/;
+
 const language = languageOf(navigator.languages);
 const say = speaker(language);
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -25,11 +28,32 @@ function plainPage(title, ...content) {
   root.replaceChildren(el("main", { class: "plain" }, el("h1", {}, "groupd"), el("h2", {}, title), ...content));
 }
 
+/**
+ * The way to the page of the host's app that gives people a token, which leads back here with it.
+ * @returns {string | null} null where the operator has named none
+ */
+function signInAddress() {
+  const named = document.querySelector('meta[name="groupd-sign-in"]')?.getAttribute("content");
+  if (!named) return null;
+  const address = new URL(named, location.href);
+  address.searchParams.set("return", `${location.origin}/chat`);
+  return address.href;
+}
+
 function welcome() {
+  const signIn = signInAddress();
+  if (signIn !== null) {
+    plainPage(
+      say("sign_in_title"),
+      el("p", {}, say(code === null ? "sign_in_text" : "sign_in_invited")),
+      el("a", { class: "primary", href: signIn }, say("sign_in")),
+    );
+    return;
+  }
+  plainPage(say("welcome_title"), el("p", {}, say("welcome_text")));
+  if (!LOOPBACK.test(location.hostname)) return;
   const command = `groupd token ${say("you") === "you" ? "mei" : "xiaoyu"}`;
-  plainPage(
-    say("welcome_title"),
-    el("p", {}, say("welcome_text")),
+  root.firstElementChild?.append(
     el("p", {}, say("welcome_try")),
     el("pre", {}, el("code", {}, `${command}\n${location.origin}/chat#token=…`)),
   );
@@ -40,10 +64,12 @@ function ended(error) {
   if (error?.code === "unauthenticated") forgetToken();
   const words = error?.code === "unauthenticated" ? say("token_refused")
     : say("ended_other", { words: errorWords(say, error) });
+  const signIn = error?.code === "unauthenticated" ? signInAddress() : null;
   plainPage(
     say("ended"),
     el("p", { role: "alert" }, words),
-    el("button", { type: "button", class: "primary", onclick: () => location.reload() }, say("try_again")),
+    signIn !== null ? el("a", { class: "primary", href: signIn }, say("sign_in"))
+      : el("button", { type: "button", class: "primary", onclick: () => location.reload() }, say("try_again")),
   );
 }
 

@@ -9,16 +9,23 @@ const WORDS = Object.freeze({
   online: ["Connected", "已连接"],
   welcome_title: ["Come in with your app's link", "请从你的应用进入"],
   welcome_text: [
-    "This page needs a token, which your app gives you: it opens the chat with a link that ends in #token=… and keeps your name.",
-    "此页面需要令牌。请在你的应用里打开聊天，链接会带上 #token=…，无需注册。",
+    "This chat belongs to an app. Open it there, and you are known here by your name; there is nothing to sign up for.",
+    "这个聊天属于某个应用。请从那里打开，就会以你的名字进入，无需注册。",
   ],
   welcome_try: [
     "Trying it out on your own machine? Make a token there, and open this address with it:",
     "在自己的电脑上试用？先生成一个令牌，再用它打开此地址：",
   ],
+  sign_in: ["Sign in", "登录"],
+  sign_in_title: ["Who are you?", "请先登录"],
+  sign_in_text: ["Sign in, and you are back here at once.", "登录后会立即回到这里。"],
+  sign_in_invited: [
+    "You are invited to a group. Sign in, and you are back here at once.",
+    "有人邀请你加入群聊。登录后会立即回到这里。",
+  ],
   token_refused: [
-    "Your token is no longer valid. Open the chat from your app again.",
-    "你的令牌已失效，请从应用重新打开聊天。",
+    "Your sign-in is no longer valid. Come in again.",
+    "登录已失效，请重新进入。",
   ],
   ended_other: ["The server refuses this page: {words}", "服务器拒绝了此页面：{words}"],
   try_again: ["Try again", "重试"],
