@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from typing import Any
+from typing import Any, Final
+
+PIXEL: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""A picture of one point."""
 
 
 def open_chat(page: Any, name: str) -> None:
@@ -55,3 +61,11 @@ def choose(page: Any, text: str, name: str) -> None:
     """Choose something in the menu of a message."""
     act(page, text, "More")
     page.get_by_role("dialog").get_by_role("button", name=name, exact=True).click()
+
+
+def show_pictures(page: Any) -> None:
+    """Let every picture of elsewhere load."""
+    page.route(
+        re.compile(r"\.example/.*\.(jpg|png)$"),
+        lambda route: route.fulfill(body=PIXEL, content_type="image/png"),
+    )

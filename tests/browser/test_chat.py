@@ -5,8 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from tests.browser.conftest import Enter
-from tests.browser.person import act, choose, open_chat, say, texts, wait_for_text, wait_for_texts
+from tests.browser.person import (
+    act,
+    choose,
+    open_chat,
+    say,
+    show_pictures,
+    texts,
+    wait_for_text,
+    wait_for_texts,
+)
 from tests.browser.site import Site
+
+CARDS: list[dict[str, Any]] = [
+    {"type": "video", "title": "西湖清晨", "url": "https://v.example/1", "duration_ms": 65_000},
+    {"type": "live", "title": "新茶直播", "url": "https://l.example/1", "host": "阿杰"},
+    {
+        "type": "goods",
+        "title": "龙井 50g",
+        "price": 12_800,
+        "currency": "CNY",
+        "original_price": 16_800,
+    },
+    {"type": "link", "title": "路线图", "url": "https://a.example/map"},
+    {"type": "image", "url": "https://p.example/1.jpg"},
+    {"type": "file", "name": "报名表.xlsx", "url": "https://f.example/1", "size_bytes": 48_211},
+    {"type": "place", "name": "断桥", "lat": 30.25, "lon": 120.15, "address": "北山街"},
+    {"type": "from_the_future", "title": "something new", "url": "https://x.example"},
+]
+"""One of each type, and one of a type that this page does not know."""
 
 
 def test_two_browsers_and_a_tcp_client_chat(enter: Enter, site: Site) -> None:
@@ -130,32 +157,39 @@ def test_a_mention_is_completed_and_counted(enter: Enter, site: Site) -> None:
 
 def test_cards_are_shown(enter: Enter, site: Site) -> None:
     group = site.found("卡片", members=["mei"])
-    cards: list[dict[str, Any]] = [
-        {"type": "video", "title": "西湖清晨", "url": "https://v.example/1", "duration_ms": 65_000},
-        {"type": "live", "title": "新茶直播", "url": "https://l.example/1", "host": "阿杰"},
-        {
-            "type": "goods",
-            "title": "龙井 50g",
-            "price": 12_800,
-            "currency": "CNY",
-            "original_price": 16_800,
-        },
-        {"type": "link", "title": "路线图", "url": "https://a.example/map"},
-        {"type": "image", "url": "https://p.example/1.jpg"},
-        {"type": "file", "name": "报名表.xlsx", "url": "https://f.example/1", "size_bytes": 48_211},
-        {"type": "place", "name": "断桥", "lat": 30.25, "lon": 120.15, "address": "北山街"},
-        {"type": "from_the_future", "title": "something new", "url": "https://x.example"},
-    ]
     with site.client("mei") as mei:
-        for card in cards:
+        for card in CARDS:
             mei.post(group, card=card)
     page = enter("xiaoyu")
     open_chat(page, "卡片")
-    page.locator(".message .card").nth(len(cards) - 1).wait_for()
+    page.locator(".message .card").nth(len(CARDS) - 1).wait_for()
     for words in ("1:05", "阿杰", "CN¥128.00", "48.2 kB", "北山街", "something new"):
         page.locator(".message .card", has_text=words).wait_for()
     for link in page.locator(".message a.card").all():
         assert link.get_attribute("rel") == "noopener noreferrer"
+
+
+def test_a_thread_shows_cards_as_the_chat_does(enter: Enter, site: Site) -> None:
+    group = site.found("回复卡片", members=["mei"])
+    with site.client("mei") as mei:
+        root = mei.post(group, text="what have you got?")["seq"]
+        for card in CARDS:
+            mei.post(group, card=card, reply_to=root)
+        early = mei.post(group, text="an early form", reply_to=root)["seq"]
+        mei.edit(group, seq=early, text="a later form")
+    page = enter("xiaoyu")
+    show_pictures(page)
+    open_chat(page, "回复卡片")
+    page.get_by_role("button", name=f"{len(CARDS) + 1} replies").click()
+    thread = page.get_by_role("dialog")
+    thread.locator(".message").nth(len(CARDS) + 1).wait_for()
+    shown = thread.locator(".message .card")
+    assert shown.all_inner_texts() == page.locator(".log .message .card").all_inner_texts()
+    assert shown.count() == len(CARDS)
+    assert thread.locator("a.card img").count() == 1
+    thread.get_by_text("a later form").wait_for()
+    # Who replies to what stands above.
+    assert thread.locator(".quote").count() == 0
 
 
 def test_a_group_is_made_shared_asked_for_and_joined(enter: Enter, site: Site) -> None:

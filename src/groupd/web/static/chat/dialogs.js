@@ -61,12 +61,10 @@ export class Dialogs extends Doors {
     const list = el("ol", { class: "few" });
     this.open(app.say("replies", { n: message.replies }), () => [list]);
     this.fill(list, async () => {
-      const { events } = await app.client.call("thread", { group: app.group, seq: message.seq, limit: 200 });
-      return [messageView(app, message, false), ...events.map((/** @type {any} */ event) => el("li", { class: "message" },
-        avatar(event.user, app.chats.nameOf(event.group, event.user), ""),
-        el("div", { class: "bubble" },
-          el("div", { class: "who" }, el("span", { class: "name", dir: "auto" }, app.chats.nameOf(event.group, event.user))),
-          el("p", { class: "text", dir: "auto" }, event.text ?? ""))))];
+      const replies = await app.fetcher.replies(app.group ?? "", message.seq);
+      // What they reply to stands above them, so that none quotes it.
+      return [message, ...replies.map((reply) => ({ ...reply, replyTo: 0 }))]
+        .map((each) => messageView(app, each, false));
     });
   }
 

@@ -1,8 +1,11 @@
 /** What the page asks the server for, to be shown: pages of a log, names, the group itself. */
 
-import { messageSeqs, shownOf } from "./log.js";
+import { messageOf, messageSeqs, shownOf } from "./log.js";
 
-/** @typedef {import("./log.js").Log} Log */
+/**
+ * @typedef {import("./log.js").Log} Log
+ * @typedef {import("./log.js").Message} Message
+ */
 
 /** Events of a page. */
 const PAGE = 50;
@@ -64,6 +67,19 @@ export class Fetcher {
   }
 
   /**
+   * Fetches the replies to a message, as they are now.
+   * @param {string} group
+   * @param {number} seq
+   * @returns {Promise<Message[]>}
+   */
+  async replies(group, seq) {
+    const { events } = await this.#app.client.call("thread", { group, seq, limit: SOME_MAX });
+    const shown = await this.#shown(group, events);
+    await this.#meetIn(events);
+    return events.map((/** @type {any} */ event) => messageOf(event, shown[event.seq], shown.head ?? event.seq));
+  }
+
+  /**
    * @param {string} group
    * @param {Record<string, any>[]} events
    */
@@ -79,13 +95,7 @@ export class Fetcher {
    */
   async #complete(log) {
     const { group } = log;
-    const users = new Set();
-    for (const { event } of log.entries) {
-      for (const user of usersOf(event)) {
-        if (!this.#app.chats.people.has(user)) users.add(user);
-      }
-    }
-    await this.meet([...users]);
+    await this.#meetIn(log.entries.map(({ event }) => event));
     const seqs = log.unquoted().slice(0, SOME_MAX);
     if (seqs.length > 0) {
       try {
@@ -96,6 +106,15 @@ export class Fetcher {
       }
     }
     this.#app.render();
+  }
+
+  /**
+   * Learns what those are called whom events name, unless it is known.
+   * @param {Record<string, any>[]} events
+   */
+  async #meetIn(events) {
+    const users = new Set(events.flatMap(usersOf));
+    await this.meet([...users].filter((user) => !this.#app.chats.people.has(user)));
   }
 
   /**

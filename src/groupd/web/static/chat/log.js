@@ -267,12 +267,13 @@ export function messageSeqs(events) {
 }
 
 /**
+ * Makes a message of the event by which it was said, and of what is known of it now.
  * @param {Event} event
  * @param {any} shown its `shown_message`, if there is one
  * @param {number} asOf
  * @returns {Message}
  */
-function messageOf(event, shown, asOf) {
+export function messageOf(event, shown, asOf) {
   const said = shown?.event ?? event;
   const form = shown?.edited ?? said;
   const isRecalled = said.kind === "erased" || shown?.recalled !== undefined;
