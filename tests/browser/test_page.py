@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from groupd.client import blocking
 from tests.browser.conftest import Enter
 from tests.browser.person import open_chat, say, wait_for_text
 from tests.browser.site import AXE, Site, words_of
@@ -125,6 +126,67 @@ def test_what_is_said_is_told_to_those_who_do_not_see_it(enter: Enter, site: Sit
     with site.client("xiaoyu") as xiaoyu:
         xiaoyu.post(group, text="listen")
     page.locator("#live", has_text="小雨: listen").wait_for(state="attached")
+
+
+KEEP_SAID = """() => {
+    window.said = [];
+    const live = document.getElementById("live");
+    new MutationObserver(() => {
+        window.said.push(live.textContent);
+        window.shown = document.querySelector(".log").textContent;
+    }).observe(live, {childList: true});
+}"""
+"""What is told, and what was shown when that was."""
+LOSE_USERS = """() => {
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        const text = new TextDecoder("latin1").decode(data);
+        if (!text.includes("\u00a5users")) send.call(this, data);
+    };
+}"""
+"""What is asked about users is never answered."""
+
+
+def _with_a_stranger(site: Site, stranger: str) -> str:
+    """Make a group where somebody is of whom the newest page of the log does not tell."""
+    group = site.found(f"与 {stranger}", members=["lin", stranger])
+    with site.client("lin") as lin:
+        for number in range(60):
+            lin.post(group, text=f"line {number}")
+    return group
+
+
+def _say(site: Site, user: str, group: str, text: str) -> None:
+    token = site.token(user, name="周舟")
+    with blocking.connect(site.tcp, token=token, timeout_ms=30_000) as client:
+        client.post(group, text=text)
+
+
+def test_what_a_stranger_says_is_told_with_their_name(enter: Enter, site: Site) -> None:
+    group = _with_a_stranger(site, "zhou-1")
+    page = enter("xiaoyu")
+    open_chat(page, "与 zhou-1")
+    wait_for_text(page, "line 59")
+    page.evaluate(KEEP_SAID)
+    _say(site, "zhou-1", group, "listen")
+    with site.client("lin") as lin:
+        lin.post(group, text="to that")
+    page.wait_for_function("() => window.said.length === 2")
+    assert page.evaluate("window.said") == ["周舟: listen", "Lin: to that"]
+
+
+def test_a_name_that_does_not_come_is_not_waited_for_long(enter: Enter, site: Site) -> None:
+    group = _with_a_stranger(site, "zhou-2")
+    page = enter("xiaoyu")
+    open_chat(page, "与 zhou-2")
+    wait_for_text(page, "line 59")
+    page.evaluate(KEEP_SAID)
+    page.evaluate(LOSE_USERS)
+    _say(site, "zhou-2", group, "listen")
+    page.wait_for_function("() => window.said.length === 1")
+    assert page.evaluate("window.said") == ["zhou-2: listen"]
+    # It was waited for, since what is not waited for is told before it is drawn.
+    assert "listen" in page.evaluate("window.shown")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: make test-web")

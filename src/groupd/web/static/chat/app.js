@@ -10,7 +10,7 @@ import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { Dialogs } from "./dialogs.js";
 import { announce, el, toast } from "./dom.js";
-import { Fetcher, usersOf } from "./fetcher.js";
+import { Fetcher, pause, usersOf } from "./fetcher.js";
 import { Log } from "./log.js";
 import { glimpse } from "./messages.js";
 import { Pane } from "./pane.js";
@@ -23,7 +23,8 @@ const LOGS_MAX = 8;
 const BATCH = 500;
 const READ_WAIT_MS = 400;
 const INFO_WAIT_MS = 300;
-const STRANGERS_WAIT_MS = 50;
+/** How long what was said waits to be told with a name. */
+const NAME_WAIT_MS = 2_000;
 /** Kinds after which a look at the group shows something else. */
 const LOOK_AGAIN = new Set([
   "announced", "pinned", "unpinned", "updated", "role_set", "transferred", "joined", "left",
@@ -117,8 +118,8 @@ export class App {
     this.state = { state, waitMs };
     if (state === "live") {
       this.chats.takeList(this.client.chatList, this.client.user);
-      this.#stranger(this.client.user);
-      for (const { last } of this.chats.rows.values()) this.#stranger(last?.user);
+      this.fetcher.know(this.client.user);
+      for (const { last } of this.chats.rows.values()) this.fetcher.know(last?.user);
       if (before === "waiting" || before === "greeting") this.#lookAgain();
       if (!this.#isReading) this.#read();
     } else if (state === "ended") {
@@ -163,7 +164,7 @@ export class App {
   #takeEvent(event) {
     const isNew = !this.chats.rows.has(event.group);
     const row = this.chats.take(event);
-    for (const user of usersOf(event)) this.#stranger(user);
+    for (const user of usersOf(event)) this.fetcher.know(user);
     this.#logs.get(event.group)?.take(event);
     if (row === null) {
       this.#over(event);
@@ -173,28 +174,24 @@ export class App {
     if (event.group !== this.group) return;
     if (LOOK_AGAIN.has(event.kind)) this.#later("info", INFO_WAIT_MS, () => this.fetcher.look(event.group));
     if ((event.kind === "posted" || event.kind === "announced") && event.user !== this.chats.me) {
-      const words = glimpse({ text: event.text ?? "", card: event.card, isRecalled: false }, this.say);
-      announce(this.say("said", { name: this.chats.nameOf(event.group, event.user), text: words }));
+      this.#tell(event);
       this.pane.cameIn();
     }
     this.#seen();
   }
 
-  /** @type {Set<string>} users whose names are about to be asked for */
-  #strangers = new Set();
+  /** When all before has been told. */
+  #told = Promise.resolve();
 
   /**
-   * Asks for the name of somebody, unless it is known.
-   * @param {string | undefined} user
+   * Tells what was said to those who do not see it: in its order, and by names, as far as they come.
+   * @param {Record<string, any>} event
    */
-  #stranger(user) {
-    if (!user || this.chats.people.has(user)) return;
-    this.#strangers.add(user);
-    this.#later("strangers", STRANGERS_WAIT_MS, async () => {
-      const users = [...this.#strangers];
-      this.#strangers.clear();
-      await this.fetcher.meet(users);
-      this.render();
+  #tell({ group, user, text = "", card }) {
+    const words = glimpse({ text, card, isRecalled: false }, this.say);
+    const known = Promise.race([this.fetcher.know(user), pause(NAME_WAIT_MS)]);
+    this.#told = this.#told.then(() => known).then(() => {
+      announce(this.say("said", { name: this.chats.nameOf(group, user), text: words }));
     });
   }
 

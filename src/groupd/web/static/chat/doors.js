@@ -2,6 +2,7 @@
 
 import { avatar, dialog, el, toast } from "./dom.js";
 import { cardWords } from "./cards.js";
+import { pause } from "./fetcher.js";
 import { forgetCode } from "./token.js";
 import { errorWords } from "./words.js";
 
@@ -148,7 +149,7 @@ export class Doors {
   async enter(group) {
     const { app } = this;
     for (let waited = 0; waited < PATIENCE_MS && !app.chats.rows.has(group); waited += 50) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause(50);
     }
     await app.open(group);
   }

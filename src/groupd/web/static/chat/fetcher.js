@@ -11,6 +11,15 @@ import { messageOf, messageSeqs, shownOf } from "./log.js";
 const PAGE = 50;
 /** Users in one call of `users`, and messages in one of `messages`. */
 const SOME_MAX = 200;
+/** How long strangers are gathered, to be asked for in one call. */
+const STRANGERS_WAIT_MS = 50;
+
+/** @param {number} ms @returns {Promise<void>} */
+export function pause(ms) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
 
 /**
  * Whom an event names.
@@ -24,6 +33,12 @@ export function usersOf({ user, member, mentions }) {
 export class Fetcher {
   #app;
   #isFetching = false;
+  /** Users who are about to be asked for. @type {Set<string>} */
+  #strangers = new Set();
+  /** When their answer will have come. @type {Promise<void> | null} */
+  #gathering = null;
+  /** Users who have been asked for, and when their answer will have come. @type {Map<string, Promise<void>>} */
+  #coming = new Map();
 
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -118,20 +133,54 @@ export class Fetcher {
   }
 
   /**
+   * Learns what somebody is called, unless it is known. It is over once there is nothing to wait for.
+   * @param {string | undefined} user
+   * @returns {Promise<void>}
+   */
+  async know(user) {
+    if (!user) return;
+    if (this.#app.chats.people.has(user)) {
+      await this.#coming.get(user);
+      return;
+    }
+    this.#strangers.add(user);
+    this.#gathering ??= this.#meetStrangers();
+    await this.#gathering;
+  }
+
+  async #meetStrangers() {
+    await pause(STRANGERS_WAIT_MS);
+    const users = [...this.#strangers];
+    this.#strangers.clear();
+    this.#gathering = null;
+    await this.meet(users);
+    this.#app.render();
+  }
+
+  /**
    * Learns what users are called.
    * @param {string[]} users
    */
   async meet(users) {
     for (let at = 0; at < users.length; at += SOME_MAX) {
       const some = users.slice(at, at + SOME_MAX);
-      // Whoever is not found is called by their id, and not asked for again.
-      for (const user of some) this.#app.chats.meet(user);
-      try {
-        const found = await this.#app.client.call("users", { users: some });
-        for (const { user, name, picture } of found.users) this.#app.chats.meet(user, name, picture);
-      } catch {
-        return;
-      }
+      const asked = this.#ask(some);
+      for (const user of some) this.#coming.set(user, asked);
+      await asked;
+      for (const user of some) this.#coming.delete(user);
+    }
+  }
+
+  /** @param {string[]} users */
+  async #ask(users) {
+    const { chats, client } = this.#app;
+    // Whoever is not found is called by their id, and not asked for again.
+    for (const user of users) chats.meet(user);
+    try {
+      const found = await client.call("users", { users });
+      for (const { user, name, picture } of found.users) chats.meet(user, name, picture);
+    } catch {
+      // Then there are ids.
     }
   }
 
