@@ -238,14 +238,10 @@ export class Composer {
   }
 
   async #loadMembers() {
-    const { group, chats, client } = this.#app;
+    const { group, chats, fetcher } = this.#app;
     if (this.#members.length > 0 || group === null) return;
     try {
-      const { members } = await client.call("members", { group });
-      for (const { user, name, picture, nickname } of members) {
-        chats.meet(user, name, picture);
-        chats.nickname(group, user, nickname);
-      }
+      const { members } = await fetcher.members(group);
       if (group !== this.#app.group) return;
       this.#members = members.map((/** @type {any} */ { user }) => ({ user, name: chats.nameOf(group, user) }));
       this.#lookForMention();

@@ -6,8 +6,9 @@ import { LIKE, messageView } from "./messages.js";
 import { sign } from "./signs.js";
 import { errorWords } from "./words.js";
 
-/** Members that are listed. */
-const MEMBERS_MAX = 1_000;
+/** Join requests of a page. */
+const REQUESTS_PAGE = 50;
+const RANKS = ["owner", "admin", "member"];
 
 export class Dialogs extends Doors {
   /**
@@ -58,13 +59,15 @@ export class Dialogs extends Doors {
    */
   thread(message) {
     const { app } = this;
+    const group = app.group ?? "";
     const list = el("ol", { class: "few" });
     this.open(app.say("replies", { n: message.replies }), () => [list]);
-    this.fill(list, async () => {
-      const replies = await app.fetcher.replies(app.group ?? "", message.seq);
+    this.fill(list, async (after) => {
+      const { messages, next } = await app.fetcher.replies(group, message.seq, after);
       // What they reply to stands above them, so that none quotes it.
-      return [message, ...replies.map((reply) => ({ ...reply, replyTo: 0 }))]
-        .map((each) => messageView(app, each, false));
+      const replies = messages.map((reply) => ({ ...reply, replyTo: 0 }));
+      const shown = after === undefined ? [message, ...replies] : replies;
+      return { items: shown.map((each) => messageView(app, each, false)), next };
     });
   }
 
@@ -92,19 +95,10 @@ export class Dialogs extends Doors {
     const { say, chats, group } = app;
     const list = el("ul", { class: "plainlist" });
     const box = this.open(say("members"), () => [list]);
-    this.fill(list, async () => {
-      const found = [];
-      let after;
-      do {
-        const page = await app.client.call("members", { group, after });
-        found.push(...page.members);
-        after = page.next;
-      } while (after && found.length < MEMBERS_MAX);
-      const ranks = ["owner", "admin", "member"];
-      found.sort((a, b) => ranks.indexOf(a.role) - ranks.indexOf(b.role));
-      return found.map(({ user, name, picture, role, nickname }) => {
-        chats.meet(user, name, picture);
-        chats.nickname(group ?? "", user, nickname);
+    this.fill(list, async (after) => {
+      const { members, next } = await app.fetcher.members(group ?? "", after);
+      members.sort((a, b) => RANKS.indexOf(a.role) - RANKS.indexOf(b.role));
+      const items = members.map(({ user, picture, role }) => {
         const shown = chats.nameOf(group ?? "", user);
         return el("li", { class: "person" }, avatar(user, shown, picture),
           el("span", { class: "row" }, el("span", { class: "title", dir: "auto" }, shown),
@@ -118,6 +112,7 @@ export class Dialogs extends Doors {
             },
           }, sign("letter")));
       });
+      return { items, next };
     });
   }
 
@@ -127,10 +122,10 @@ export class Dialogs extends Doors {
     const { say, chats, group } = app;
     const list = el("ul", { class: "plainlist" });
     this.open(say("requests"), () => [list]);
-    this.fill(list, async () => {
-      const { requests } = await app.client.call("requests", { group });
-      if (requests.length === 0) return [el("li", {}, say("no_requests"))];
-      return requests.map((/** @type {any} */ { user, name, message, channel }) => {
+    this.fill(list, async (after) => {
+      const { requests, next } = await app.client.call("requests", { group, after, limit: REQUESTS_PAGE });
+      if (requests.length === 0) return { items: [el("li", {}, say("no_requests"))] };
+      const items = requests.map((/** @type {any} */ { user, name, message, channel }) => {
         chats.meet(user, name);
         const decide = (/** @type {string} */ method) => async () => {
           if (await app.act(method, { group, user })) item.remove();
@@ -142,6 +137,7 @@ export class Dialogs extends Doors {
           el("button", { type: "button", "aria-label": `${say("decline")}: ${name || user}`, onclick: decide("decline") }, say("decline")));
         return item;
       });
+      return { items, next };
     });
   }
 

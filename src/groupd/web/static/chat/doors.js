@@ -12,6 +12,8 @@ const DAY_MS = 86_400_000;
 /** How long a chat may take to appear in the list after it was joined. */
 const PATIENCE_MS = 10_000;
 
+/** @typedef {{items: HTMLElement[], next?: any}} Some items of a list, and where it goes on */
+
 export class Doors {
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -27,17 +29,38 @@ export class Doors {
   }
 
   /**
-   * Fills a list once it has come.
+   * Fills a list a page at a time: while there is more, its last line is a button for that.
    * @param {HTMLElement} list
-   * @param {() => Promise<Node[]>} load
+   * @param {(after: any) => Promise<Some>} load is given what the page before gave as `next`
    */
   async fill(list, load) {
-    list.replaceChildren(el("li", { class: "line" }, this.app.say("loading")));
-    try {
-      list.replaceChildren(...await load());
-    } catch (error) {
-      list.replaceChildren(el("li", { class: "line" }, errorWords(this.app.say, error)));
-    }
+    const { say } = this.app;
+    const line = el("li", { class: "line", tabindex: "-1", "aria-live": "polite" });
+    list.replaceChildren(line);
+    const turn = async (/** @type {any} */ after) => {
+      line.replaceChildren(say("loading"));
+      try {
+        const { items, next } = await load(after);
+        line.before(...items);
+        // Whoever has asked for this page goes on where it begins.
+        if (line === document.activeElement && items.length > 0) {
+          items[0].tabIndex = -1;
+          items[0].focus();
+        }
+        if (next) line.replaceChildren(button("more", next));
+        else line.remove();
+      } catch (error) {
+        line.replaceChildren(errorWords(say, error), " ", button("try_again", after));
+      }
+    };
+    const button = (/** @type {string} */ name, /** @type {any} */ after) => el("button", {
+      type: "button", onclick: () => {
+        // The button goes, and the focus is not to go with it.
+        line.focus();
+        turn(after);
+      },
+    }, say(name));
+    await turn(undefined);
   }
 
   /** @param {any} event */
@@ -60,7 +83,7 @@ export class Doors {
             close();
             this.link(code[1]);
           } else if (query) {
-            this.fill(list, () => this.#found(query, close));
+            this.fill(list, (cursor) => this.#found(query, cursor, close));
           }
         },
       },
@@ -72,14 +95,16 @@ export class Doors {
 
   /**
    * @param {string} query
+   * @param {string | undefined} cursor
    * @param {() => void} close
+   * @returns {Promise<Some>}
    */
-  async #found(query, close) {
+  async #found(query, cursor, close) {
     const { app } = this;
     const { say } = app;
-    const { groups } = await app.client.call("search", { query: [...query].slice(0, 60).join("") });
-    if (groups.length === 0) return [el("li", { class: "line" }, say("nothing_found"))];
-    return groups.map((/** @type {any} */ card) => {
+    const { groups, next } = await app.client.call("search", { query: [...query].slice(0, 60).join(""), cursor });
+    if (groups.length === 0) return { items: [el("li", { class: "line" }, say("nothing_found"))] };
+    const items = groups.map((/** @type {any} */ card) => {
       const isIn = app.chats.rows.has(card.group);
       const name = isIn ? "open" : card.join_policy === "approval" ? "ask_join" : "join";
       return el("li", { class: "person" }, avatar(card.group, card.name, card.picture),
@@ -94,6 +119,7 @@ export class Doors {
           },
         }, say(name)));
     });
+    return { items, next };
   }
 
   /**

@@ -11,6 +11,8 @@ import { messageOf, messageSeqs, shownOf } from "./log.js";
 const PAGE = 50;
 /** Users in one call of `users`, and messages in one of `messages`. */
 const SOME_MAX = 200;
+/** Members that are fetched at a time: all of most groups. */
+const MEMBERS_MAX = 500;
 /** How long strangers are gathered, to be asked for in one call. */
 const STRANGERS_WAIT_MS = 50;
 
@@ -82,16 +84,18 @@ export class Fetcher {
   }
 
   /**
-   * Fetches the replies to a message, as they are now.
+   * Fetches a page of the replies to a message, as they are now.
    * @param {string} group
    * @param {number} seq
-   * @returns {Promise<Message[]>}
+   * @param {number} [after]
+   * @returns {Promise<{messages: Message[], next: number | undefined}>}
    */
-  async replies(group, seq) {
-    const { events } = await this.#app.client.call("thread", { group, seq, limit: SOME_MAX });
+  async replies(group, seq, after) {
+    const { events, more } = await this.#app.client.call("thread", { group, seq, after, limit: PAGE });
     const shown = await this.#shown(group, events);
     await this.#meetIn(events);
-    return events.map((/** @type {any} */ event) => messageOf(event, shown[event.seq], shown.head ?? event.seq));
+    const messages = events.map((/** @type {any} */ event) => messageOf(event, shown[event.seq], shown.head ?? event.seq));
+    return { messages, next: more ? events.at(-1)?.seq : undefined };
   }
 
   /**
@@ -130,6 +134,29 @@ export class Fetcher {
   async #meetIn(events) {
     const users = new Set(events.flatMap(usersOf));
     await this.meet([...users].filter((user) => !this.#app.chats.people.has(user)));
+  }
+
+  /**
+   * Fetches members, by user id, and learns what they are called.
+   * @param {string} group
+   * @param {string} [after]
+   * @returns {Promise<{members: Record<string, any>[], next: string | undefined}>}
+   */
+  async members(group, after) {
+    const { chats, client } = this.#app;
+    const members = [];
+    let next = after;
+    do {
+      const limit = Math.min(SOME_MAX, MEMBERS_MAX - members.length);
+      const page = await client.call("members", { group, after: next, limit });
+      members.push(...page.members);
+      next = page.next;
+    } while (next && members.length < MEMBERS_MAX);
+    for (const { user, name, picture, nickname } of members) {
+      chats.meet(user, name, picture);
+      chats.nickname(group, user, nickname);
+    }
+    return { members, next };
   }
 
   /**
