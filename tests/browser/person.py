@@ -69,3 +69,8 @@ def show_pictures(page: Any) -> None:
         re.compile(r"\.example/.*\.(jpg|png)$"),
         lambda route: route.fulfill(body=PIXEL, content_type="image/png"),
     )
+
+
+def lose_pictures(page: Any) -> None:
+    """Let no picture of elsewhere load."""
+    page.route(re.compile(r"\.example/"), lambda route: route.abort())

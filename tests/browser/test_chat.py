@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from groupd.client import blocking
 from tests.browser.conftest import Enter
 from tests.browser.person import (
     act,
     choose,
+    lose_pictures,
     open_chat,
     say,
     show_pictures,
@@ -190,6 +192,39 @@ def test_a_thread_shows_cards_as_the_chat_does(enter: Enter, site: Site) -> None
     thread.get_by_text("a later form").wait_for()
     # Who replies to what stands above.
     assert thread.locator(".quote").count() == 0
+
+
+def test_pictures_that_do_not_load_leave_words(enter: Enter, site: Site) -> None:
+    picture = "https://p.example/group.png"
+    group = site.found("没有图", members=["eve"], picture=picture)
+    eve = site.token("eve", picture="https://p.example/eve.png")
+    with blocking.connect(site.tcp, token=eve, timeout_ms=30_000) as client:
+        client.post(group, card={"type": "image", "url": "https://p.example/big.jpg"})
+        client.post(
+            group,
+            card={
+                "type": "image",
+                "url": "https://p.example/full.jpg",
+                "thumbnail": "https://p.example/small.jpg",
+            },
+        )
+        link = {"type": "link", "title": "路线图", "url": "https://a.example/map"}
+        client.post(group, card={**link, "picture": "https://p.example/map.png"})
+    page = enter("xiaoyu")
+    lose_pictures(page)
+    open_chat(page, "没有图")
+    for address in ("https://p.example/big.jpg", "https://p.example/full.jpg"):
+        card = page.get_by_role("link", name=f"Picture {address}")
+        card.wait_for()
+        assert card.get_attribute("href") == address
+        assert "Picture" in card.inner_text()
+    page.get_by_role("link", name="Link 路线图").wait_for()
+    page.wait_for_function("() => document.querySelector('.app img') === null")
+    assert page.locator(".bar .avatar").inner_text() == "没"
+    assert page.locator(".message .avatar").first.inner_text() == "E"
+    page.get_by_role("button", name="Members").click()
+    page.get_by_role("dialog").get_by_text("Eve", exact=True).wait_for()
+    page.wait_for_function("() => document.querySelector('dialog img') === null")
 
 
 def test_a_group_is_made_shared_asked_for_and_joined(enter: Enter, site: Site) -> None:

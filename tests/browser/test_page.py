@@ -8,7 +8,7 @@ import pytest
 
 from groupd.client import blocking
 from tests.browser.conftest import Enter
-from tests.browser.person import open_chat, say, wait_for_text
+from tests.browser.person import lose_pictures, open_chat, say, wait_for_text
 from tests.browser.site import AXE, Site, words_of
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -198,14 +198,24 @@ def test_axe_finds_no_serious_violation(enter: Enter, site: Site, scheme: str) -
         mei.post(group, text="re", reply_to=seq)
         mei.react(group, seq=seq, reaction="👍")
         mei.post(group, card={"type": "link", "title": "x", "url": "https://a.example"})
+        picture = {"type": "image", "url": "https://a.example/lost.png"}
+        mei.post(group, card=picture, reply_to=seq)
         with site.client("xiaoyu") as xiaoyu:
             xiaoyu.announce(group, text="an announcement")
     page = enter("xiaoyu", color_scheme=scheme)
+    lose_pictures(page)
     found = _axe(page)
     open_chat(page, f"无障碍 {scheme}")
     page.locator(".banner").wait_for()
     found += _axe(page)
-    for button in ("Share", "Members", "About this chat", "New group", "Find and join groups"):
+    for button in (
+        "2 replies",
+        "Share",
+        "Members",
+        "About this chat",
+        "New group",
+        "Find and join groups",
+    ):
         page.get_by_role("button", name=button).click()
         page.get_by_role("dialog").locator(".body > *").first.wait_for()
         found += _axe(page)

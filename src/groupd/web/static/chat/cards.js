@@ -1,6 +1,6 @@
 /** Cards: a piece of something else, shown as a link, a picture or a few lines. */
 
-import { el, outLink, safePicture } from "./dom.js";
+import { el, outLink, picture, safePicture } from "./dom.js";
 import { sign } from "./signs.js";
 
 /**
@@ -38,27 +38,19 @@ function titleOf(card) {
  * The frame that most cards share.
  * @param {any} card
  * @param {Page} page
- * @param {{picture?: unknown, lines?: (string | null)[], mark: string | Node}} how
+ * @param {{cover?: unknown, lines?: (string | null)[], mark: string | Node}} how
  */
-function frame(card, { say }, { picture, lines = [], mark }) {
-  const src = safePicture(picture);
+function frame(card, { say }, { cover, lines = [], mark }) {
+  const src = safePicture(cover);
   const kind = Object.hasOwn(TYPES, card.type) ? say(card.type) : say("card");
   return outLink(
     card.url, { class: `card card-${Object.hasOwn(TYPES, card.type) ? card.type : "other"}` },
-    src && picture_(src),
+    src && picture(src),
     el("span", { class: "card-text" },
       el("span", { class: "card-kind" }, el("span", { "aria-hidden": "true" }, mark, " "), kind),
       el("strong", { dir: "auto" }, titleOf(card)),
       ...lines.filter(Boolean).map((line) => el("span", { class: "card-line", dir: "auto" }, line))),
   );
-}
-
-/** @param {string} src */
-function picture_(src) {
-  const image = el("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
-  image.addEventListener("error", () => image.remove());
-  image.src = src;
-  return image;
 }
 
 /**
@@ -118,29 +110,35 @@ function other(card, page) {
 /** @type {Record<string, (card: any, page: Page) => HTMLElement>} */
 const TYPES = {
   video: (card, page) => frame(card, page, {
-    picture: card.cover, mark: "▶", lines: [length(card.duration_ms)],
+    cover: card.cover, mark: "▶", lines: [length(card.duration_ms)],
   }),
   live: (card, page) => frame(card, page, {
-    picture: card.cover,
+    cover: card.cover,
     mark: "●",
     lines: [card.host ?? null, card.starts_at_ms === undefined ? null
       : page.say("starts", { time: moment(card.starts_at_ms, page.language) })],
   }),
   goods: (card, page) => {
     const { language } = page;
-    const box = frame(card, page, { picture: card.picture, mark: "◈" });
+    const box = frame(card, page, { cover: card.picture, mark: "◈" });
     const was = money(card.original_price, card.currency, language);
     box.querySelector(".card-text")?.append(el("span", { class: "price" },
       money(card.price, card.currency, language), was && el("s", {}, was)));
     return box;
   },
   link: (card, page) => frame(card, page, {
-    picture: card.picture, mark: "↗", lines: [card.description ?? null],
+    cover: card.picture, mark: "↗", lines: [card.description ?? null],
   }),
   image: (card, page) => {
     const src = safePicture(card.thumbnail) ?? safePicture(card.url);
-    if (src === null) return other(card, page);
-    return outLink(card.url, { class: "card card-image", "aria-label": page.say("image") }, picture_(src));
+    const words = frame(card, page, { mark: "▨" });
+    if (src === null) return words;
+    const box = outLink(card.url, { class: "card card-image", "aria-label": page.say("image") }, picture(src, () => {
+      // Of a picture that does not load, its words are shown, and they are its name.
+      box.removeAttribute("aria-label");
+      box.append(...words.children);
+    }));
+    return box;
   },
   file: (card, page) => frame(card, page, {
     mark: "▤", lines: [[size(card.size_bytes), card.media_type].filter(Boolean).join(" · ")],

@@ -83,6 +83,21 @@ export function outLink(url, given, ...children) {
   return el("a", { ...given, href, target: "_blank", rel: "noopener noreferrer" }, ...children);
 }
 
+/**
+ * Makes a picture that has no name of its own. One that does not load goes, and `lost` is called.
+ * @param {string} src
+ * @param {() => void} [lost]
+ */
+export function picture(src, lost) {
+  const image = el("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
+  image.addEventListener("error", () => {
+    image.remove();
+    lost?.();
+  });
+  image.src = src;
+  return image;
+}
+
 /** How many hues avatars have; the style sheet has them. */
 const HUES = 8;
 
@@ -90,20 +105,16 @@ const HUES = 8;
  * Makes the round picture of somebody or something.
  * @param {string} key by which the hue is chosen
  * @param {string} name
- * @param {unknown} picture
+ * @param {unknown} url
  */
-export function avatar(key, name, picture) {
+export function avatar(key, name, url) {
   let sum = 0;
   for (const letter of key) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973;
   const first = [...(name.trim() || key)][0] ?? "?";
   const box = el("span", { class: `avatar hue-${sum % HUES}`, "aria-hidden": "true" }, first);
-  const src = safePicture(picture);
-  if (src !== null) {
-    const image = el("img", { alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
-    image.addEventListener("error", () => image.remove());
-    image.src = src;
-    box.append(image);
-  }
+  const src = safePicture(url);
+  // It lies over the letter, which is seen again if it does not load.
+  if (src !== null) box.append(picture(src));
   return box;
 }
 
