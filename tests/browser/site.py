@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from groupd.client import blocking
 from groupd.domain.base import Identity
 from tests.e2e.process import GROUPD, PATIENCE_S, environment
@@ -49,12 +51,14 @@ class Site:
         self._log = directory / "log"
         self.web = f"http://127.0.0.1:{free_port()}"
         self.tcp = f"tcp://127.0.0.1:{free_port()}"
+        self.host = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
         command = [str(GROUPD), "serve", "--config", str(self._config), "--data", str(self.data)]
         command += ["--listen", self.tcp, "--web", self.web, "--no-rate-limits"]
+        command += ["--host-api", self.host]
         begun = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -94,6 +98,19 @@ class Site:
     def client(self, user: str) -> AbstractContextManager[blocking.Client]:
         """Connect over TCP."""
         return blocking.connect(self.tcp, token=self.token(user), timeout_ms=30_000)
+
+    def say_as_host(self, group: str, text: str) -> None:
+        """Post as the host application does: for itself, and in nobody's name."""
+        command = [str(GROUPD), "key", "make", "browser-tests", "--data", str(self.data)]
+        made = subprocess.run(
+            command, env=environment(), check=True, capture_output=True, text=True, timeout=60
+        )
+        said = httpx.post(
+            f"{self.host}/v1/post",
+            json={"as": "system", "group": group, "text": text},
+            headers={"authorization": f"Bearer {made.stdout.strip()}"},
+        )
+        assert said.status_code == 200, said.text
 
     def shared(self, name: str, owner: str = "xiaoyu") -> str:
         """Make a link into a group of somebody's, and give its code."""

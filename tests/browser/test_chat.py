@@ -171,6 +171,19 @@ def test_cards_are_shown(enter: Enter, site: Site) -> None:
         assert link.get_attribute("rel") == "noopener noreferrer"
 
 
+def test_what_the_app_itself_says_has_a_name(enter: Enter, site: Site) -> None:
+    group = site.found("通知", members=["mei"])
+    page = enter("mei")
+    open_chat(page, "通知")
+    site.say_as_host(group, "订单已发货")
+    wait_for_text(page, "订单已发货")
+    message = page.locator(".log .message", has_text="订单已发货")
+    assert message.locator(".name").inner_text() == "The server"
+    page.wait_for_function(
+        'document.getElementById("live").textContent === "The server: 订单已发货"'
+    )
+
+
 def test_a_thread_shows_cards_as_the_chat_does(enter: Enter, site: Site) -> None:
     group = site.found("回复卡片", members=["mei"])
     with site.client("mei") as mei:

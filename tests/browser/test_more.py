@@ -132,3 +132,23 @@ def test_a_page_that_does_not_come_can_be_asked_for_again(enter: Enter, site: Si
     again = page.get_by_role("dialog").get_by_role("button", name="Try again")
     again.click()
     wait_for_count(page, ".person", 21)
+
+
+def test_what_is_refused_in_a_dialog_is_said_in_front_of_it(enter: Enter, site: Site) -> None:
+    group = site.found("满座", join_policy="approval")
+    with site.client("guest-1") as guest:
+        guest.join(group)
+    page = enter("xiaoyu")
+    open_chat(page, "满座")
+    page.get_by_role("button", name="1 ask to join").click()
+    decline = page.get_by_role("dialog").get_by_role("button", name="Decline: guest-1")
+    decline.wait_for()
+    with site.client("guest-1") as guest:
+        guest.withdraw(group)
+    decline.click()
+    # Behind it, it would be dimmed, and not be told to those who listen.
+    page.locator("dialog .toast").wait_for()
+    assert page.locator("dialog #live").inner_text()
+    page.keyboard.press("Escape")
+    page.locator("body > #toasts .toast").wait_for()
+    assert page.locator("body > #live").count() == 1

@@ -61,6 +61,7 @@ export class App {
   constructor({ client, say, language, root, code, ended }) {
     this.client = client;
     this.say = say;
+    this.chats.serverName = say("the_server");
     this.language = language;
     this.#code = code;
     this.#ended = ended;

@@ -38,6 +38,8 @@ export class Chats {
   rows = new Map();
   /** @type {Map<string, {name: string, picture: string}>} */
   people = new Map();
+  /** What the server is called, and whoever speaks in its name: an app, with nobody's id. */
+  serverName = "";
   /** @type {Map<string, string>} `group user` -> nickname */
   nicknames = new Map();
   me = "";
@@ -163,6 +165,14 @@ export class Chats {
   }
 
   /**
+   * Forgets that somebody was met of whom nothing has come.
+   * @param {string} user
+   */
+  unmeet(user) {
+    if (!this.people.get(user)?.name) this.people.delete(user);
+  }
+
+  /**
    * @param {string} group
    * @param {string} user
    * @param {string | undefined} nickname
@@ -179,6 +189,7 @@ export class Chats {
    * @param {string} user
    */
   nameOf(group, user) {
+    if (user === "") return this.serverName;
     return this.nicknames.get(`${group} ${user}`) || this.people.get(user)?.name || user;
   }
 

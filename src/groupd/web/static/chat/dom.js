@@ -118,9 +118,20 @@ export function avatar(key, name, url) {
   return box;
 }
 
+/**
+ * Gives a region of the page, where it is seen and heard: what is outside of an open dialog is not.
+ * @param {string} id
+ */
+function region(id) {
+  const found = document.getElementById(id);
+  const front = document.querySelector("dialog:modal") ?? document.body;
+  if (found && found.parentElement !== front) front.append(found);
+  return found;
+}
+
 /** Says something to those who listen to the page instead of seeing it. @param {string} words */
 export function announce(words) {
-  const live = document.getElementById("live");
+  const live = region("live");
   if (live) live.textContent = words;
 }
 
@@ -134,7 +145,7 @@ const TOAST_MS = 8_000;
  * @param {{label: string, act: () => void}[]} [actions]
  */
 export function toast(words, actions = []) {
-  const box = document.getElementById("toasts");
+  const box = region("toasts");
   if (!box) return;
   const buttons = actions.map(({ label, act }) => el("button", {
     type: "button",
@@ -165,7 +176,10 @@ export function dialog(title, closeName, fill) {
     el("header", {}, el("h2", {}, title), iconButton("close", closeName, close)),
     el("div", { class: "body" }, ...fill(close)),
   );
-  box.addEventListener("close", () => box.remove());
+  box.addEventListener("close", () => {
+    for (const id of ["live", "toasts"]) region(id);
+    box.remove();
+  });
   box.addEventListener("click", (/** @type {Event} */ event) => {
     // The backdrop is the dialog itself.
     if (event.target === box) close();

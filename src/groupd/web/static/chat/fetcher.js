@@ -207,7 +207,8 @@ export class Fetcher {
       const found = await client.call("users", { users });
       for (const { user, name, picture } of found.users) chats.meet(user, name, picture);
     } catch {
-      // Then there are ids.
+      // Then there are ids, until somebody is met again.
+      for (const user of users) chats.unmeet(user);
     }
   }
 

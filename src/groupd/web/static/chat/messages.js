@@ -199,8 +199,8 @@ export function pendingView(app, pending) {
  */
 export function lineWords(app, event) {
   const { say, chats } = app;
-  const nameOf = (/** @type {string} */ user) => (user === "" ? say("the_server")
-    : user === chats.me ? say("you") : chats.nameOf(event.group, user));
+  const nameOf = (/** @type {string} */ user) => (
+    user === chats.me ? say("you") : chats.nameOf(event.group, user));
   const who = nameOf(event.user ?? "");
   const whom = nameOf(event.member || event.user || "");
   const key = lineKey(event);
