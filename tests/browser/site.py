@@ -82,6 +82,11 @@ class Site:
         command = [str(GROUPD), "disconnect", user, "--data", str(self.data)]
         subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=60)
 
+    def revoke(self, user: str) -> None:
+        """Have all tokens of somebody refused that were made so far."""
+        command = [str(GROUPD), "revoke", user, "--data", str(self.data)]
+        subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=60)
+
     def hellos(self, user: str) -> int:
         """Count how often somebody has come in."""
         lines = self._log.read_text().splitlines()

@@ -76,3 +76,45 @@ def test_a_reload_sends_what_was_not_answered_once(enter: Enter, tmp_path: Path)
         with site.client("xiaoyu") as xiaoyu:
             events = xiaoyu.history(group)["events"]
             assert [e["kind"] for e in events].count("posted") == 1
+
+
+def test_who_is_signed_out_meanwhile_says_it_after_the_next_sign_in(
+    enter: Enter, tmp_path: Path
+) -> None:
+    with running(tmp_path) as site:
+        group = site.found("续上", members=["mei"])
+        page = enter("mei", server=site, may_complain=True)
+        open_chat(page, "续上")
+        site.kill()
+        say(page, "said without a server")
+        page.locator(".message.pending").wait_for()
+        site.revoke("mei")
+        site.start()
+        page.get_by_role("alert").get_by_text("no longer valid").wait_for()
+        page.goto(f"{site.web}/chat#token={site.token('mei')}")
+        # They are where they were, and it is said once.
+        wait_for_texts(page, ["said without a server"])
+        page.locator(".message.pending").first.wait_for(state="detached")
+        with site.client("xiaoyu") as xiaoyu:
+            events = xiaoyu.history(group)["events"]
+            assert [e["kind"] for e in events].count("posted") == 1
+
+
+def test_what_somebody_has_said_is_not_said_by_another(enter: Enter, tmp_path: Path) -> None:
+    with running(tmp_path) as site:
+        group = site.found("不冒名", members=["mei", "lin"])
+        page = enter("mei", server=site, may_complain=True)
+        open_chat(page, "不冒名")
+        site.kill()
+        say(page, "from mei")
+        page.locator(".message.pending").wait_for()
+        site.revoke("mei")
+        site.start()
+        page.get_by_role("alert").get_by_text("no longer valid").wait_for()
+        page.goto(f"{site.web}/chat#token={site.token('lin')}")
+        open_chat(page, "不冒名")
+        say(page, "from lin")
+        wait_for_texts(page, ["from lin"])
+        with site.client("xiaoyu") as xiaoyu:
+            events = xiaoyu.history(group)["events"]
+            assert [e["user"] for e in events if e["kind"] == "posted"] == ["lin"]

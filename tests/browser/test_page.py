@@ -71,6 +71,15 @@ def test_a_new_link_of_somebody_else_takes_their_place(enter: Enter, site: Site)
     page.locator(".chats button", has_text="换人").wait_for()
 
 
+def test_an_invitation_that_is_opened_in_an_open_chat_is_shown(enter: Enter, site: Site) -> None:
+    site.found("已开", owner="mei")
+    site.found("邀请函", owner="lin")
+    page = enter("mei")
+    open_chat(page, "已开")
+    page.goto(f"{site.web}/chat#code={site.shared('邀请函', 'lin')}")
+    page.get_by_role("dialog").get_by_text("邀请函").first.wait_for()
+
+
 def test_on_a_phone_there_is_one_column_and_a_way_back(enter: Enter, site: Site) -> None:
     site.found("手机", members=["mei"])
     page = enter("mei", **PHONE)

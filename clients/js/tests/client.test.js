@@ -377,6 +377,22 @@ test("a token that is refused ends a client that has no other", async () => {
   await assert.rejects(failing.ready, { name: "TokenError" });
 });
 
+test("a token that ended while the server was away is soon refused for good", async () => {
+  const { client, server, world } = await live({ token: () => "t" });
+  server.isUp = false;
+  server.visit.cut();
+  await world.pass(120_000);
+  server.isUp = true;
+  server.hooks.hello = ({ visit, msgid }) => {
+    visit.refuse(msgid, "unauthenticated");
+    return true;
+  };
+  while (server.sent("hello").length < 2) await world.pass(1_000);
+  // It has nothing to do with how often the server could not be reached.
+  await world.pass(4_000);
+  assert.equal(client.final?.code, "unauthenticated");
+});
+
 // --- events
 
 test("each event is heard once and in order, over gaps, lagging and cuts", async () => {

@@ -15,6 +15,7 @@ import { Log } from "./log.js";
 import { glimpse } from "./messages.js";
 import { Pane } from "./pane.js";
 import { Sidebar } from "./sidebar.js";
+import { readFragment } from "./token.js";
 import { errorWords } from "./words.js";
 
 /** Logs that are kept, so that going back and forth fetches nothing. */
@@ -387,6 +388,9 @@ export class App {
   }
 
   #navigated() {
+    // A new link into the page: it is begun anew by that (`main.js`).
+    const { token, code } = readFragment(location.hash);
+    if (token !== null || code !== null) return;
     const group = history.state?.group ?? location.hash.match(/^#\/([\w-]{16})$/)?.[1] ?? null;
     if (group !== null && this.chats.rows.has(group)) this.open(group, { remember: false });
     else if (group === null && this.group !== null) this.close();

@@ -3,7 +3,7 @@
 import { open } from "../client/index.js";
 import { App } from "./app.js";
 import { el } from "./dom.js";
-import { forgetToken, readFragment, shelf, takeToken } from "./token.js";
+import { forgetToken, readFragment, shelf, takePlace, takeToken } from "./token.js";
 import { errorWords, languageOf, speaker } from "./words.js";
 
 /** Lost connections under which something that was said is not given up. */
@@ -61,7 +61,7 @@ function welcome() {
 
 /** @param {any} error */
 function ended(error) {
-  if (error?.code === "unauthenticated") forgetToken();
+  if (error?.code === "unauthenticated") forgetToken(history.state?.group ?? null);
   const words = error?.code === "unauthenticated" ? say("token_refused")
     : say("ended_other", { words: errorWords(say, error) });
   const signIn = error?.code === "unauthenticated" ? signInAddress() : null;
@@ -78,6 +78,8 @@ function ended(error) {
  * @param {string | null} code
  */
 function start(token, code) {
+  const place = takePlace();
+  if (place !== null) history.replaceState({ group: place }, "", `#/${place}`);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const client = open(`${scheme}://${location.host}/ws`, {
     // Asked again, it is the same one: a token that is over is refused twice, and that is the end.
@@ -90,9 +92,10 @@ function start(token, code) {
   const app = new App({ client, say, language, root, code, ended });
 }
 
-// A new link from the app, opened in the same tab.
+// A new link from the app, or an invitation, opened in the same tab.
 window.addEventListener("hashchange", () => {
-  if (readFragment(location.hash).token !== null) location.reload();
+  const given = readFragment(location.hash);
+  if (given.token !== null || given.code !== null) location.reload();
 });
 
 const { token, code } = takeToken();

@@ -8,6 +8,8 @@ import { claimsOf } from "../client/index.js";
 const TOKEN_KEY = "groupd.token";
 const OUTBOX_KEY = "groupd.outbox";
 const CODE_KEY = "groupd.code";
+const WHOSE_KEY = "groupd.whose";
+const PLACE_KEY = "groupd.place";
 /** The longest fragment that is looked at. */
 const FRAGMENT_MAX = 16_384;
 
@@ -29,9 +31,12 @@ export function takeToken() {
     history.replaceState(null, "", location.pathname);
   }
   if (token !== null) {
-    const before = sessionStorage.getItem(TOKEN_KEY);
-    // Somebody else's words are not sent in another's name.
-    if (before !== null && whose(before) !== whose(token)) forgetToken();
+    // Somebody else's words are not sent in another's name, nor is their place another's.
+    if (sessionStorage.getItem(WHOSE_KEY) !== whose(token)) {
+      sessionStorage.removeItem(OUTBOX_KEY);
+      sessionStorage.removeItem(PLACE_KEY);
+    }
+    sessionStorage.setItem(WHOSE_KEY, whose(token));
     sessionStorage.setItem(TOKEN_KEY, token);
   }
   // An invitation waits until it is answered: whoever comes by it may have to sign in first.
@@ -47,10 +52,21 @@ export function forgetCode() {
   sessionStorage.removeItem(CODE_KEY);
 }
 
-/** Drops the token, and what was not sent with it. */
-export function forgetToken() {
+/**
+ * Drops the token, which is over. What was not sent with it waits for the next one of the same
+ * user, and so does the place where they were.
+ * @param {string | null} place the group that was open
+ */
+export function forgetToken(place) {
   sessionStorage.removeItem(TOKEN_KEY);
-  sessionStorage.removeItem(OUTBOX_KEY);
+  if (place !== null) sessionStorage.setItem(PLACE_KEY, place);
+}
+
+/** Gives where the user was when their token ended, once. @returns {string | null} */
+export function takePlace() {
+  const place = sessionStorage.getItem(PLACE_KEY);
+  sessionStorage.removeItem(PLACE_KEY);
+  return place;
 }
 
 /** @param {string} token */

@@ -305,7 +305,9 @@ export class Uplink {
       this.#finish(cause);
       return;
     }
-    this.#attempt = heldMs >= this.#limits.stableMs ? 1 : this.#attempt + 1;
+    // Whoever was asked for another token has reached the server: that is no failure in a row.
+    const isAnew = heldMs >= this.#limits.stableMs || asksForToken(cause);
+    this.#attempt = isAnew ? 1 : this.#attempt + 1;
     const asked = cause instanceof Rejected ? this.retryAfterMs(cause) : 0;
     const waitMs = Math.max(asked, this.backoffMs(this.#attempt));
     this.#asked = this.#ports.steadyMs() + asked;
