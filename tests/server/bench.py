@@ -47,6 +47,10 @@ class Metered:
     sending_bytes: int = 0
 
     @property
+    def has_half(self) -> bool:
+        return self._link.has_half
+
+    @property
     def peer(self) -> str:
         return self._link.peer
 

@@ -11,9 +11,11 @@ from trio.testing import MockClock
 
 from groupd.config import Limits
 from groupd.errors import Rejected
+from groupd.testing.links import link_pair
 from groupd.wire.rpc import MSGID_MAX
 from tests.e2e.raw import RawClient, codes, request
 from tests.server.bench import Bench, Metered, open_bench, settled
+from tests.server.browser import websockets
 
 LIMITS = Limits()
 
@@ -158,6 +160,48 @@ async def test_half_a_frame_has_a_deadline(autojump_clock: MockClock) -> None:
         assert ann.goodbye is not None
         assert ann.goodbye["code"] == "bad_request"
         assert 9 < trio.current_time() - began < 11
+
+
+async def test_half_a_frame_of_websocket_has_the_same(autojump_clock: MockClock) -> None:
+    async with open_bench() as bench:
+        below, ours = link_pair()
+        browser, link = websockets(below, ours)
+        bench.server.admit(link)
+        ann = RawClient(browser)
+        await ann.hello(bench.token("ann"))
+        _, frame = ann.frame("ping", {"pad": "x" * 80})
+        message = browser.wrap(frame)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ann.drain)
+            for byte in message[:-1]:
+                if ann.ended:
+                    break
+                await below.send_all(bytes([byte]))
+                await trio.sleep(0.5)
+        assert ann.goodbye is not None
+        assert ann.goodbye["code"] == "bad_request"
+        # From the first byte behind the head, of which each came by itself here.
+        assert 9 < trio.current_time() - began < 15
+
+
+async def test_messages_of_websocket_that_come_whole_are_never_late(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        below, ours = link_pair()
+        browser, link = websockets(below, ours)
+        bench.server.admit(link)
+        ann = RawClient(browser)
+        await ann.hello(bench.token("ann"))
+        stream = b"".join(browser.wrap(request(1_000 + n, "ping", {})) for n in range(60))
+        for start in range(0, len(stream), 9):
+            await below.send_all(stream[start : start + 9])
+            await trio.sleep(0.4)
+        for n in range(60):
+            assert await ann.answer(1_000 + n)
+        await trio.sleep(30)
+        assert await ann.ask("ping")
 
 
 async def test_a_client_that_goes_on_sending_is_never_taken_for_slow(

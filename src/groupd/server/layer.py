@@ -185,6 +185,11 @@ class LayeredLink:
 
     # --- receiving
 
+    @property
+    def has_half(self) -> bool:
+        """Say whether half a frame has come. See ``Link``."""
+        return self._below.has_half
+
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for bytes and give them. See ``Link``, and ``try_receive`` for how many."""
         data = self._take_unread()

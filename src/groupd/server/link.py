@@ -19,7 +19,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import trio
@@ -37,8 +37,7 @@ ACCEPT_BACKOFF_S: Final = 0.1
 """How long accepting rests when this machine has run out of descriptors or memory."""
 UNIX_PEER: Final = "unix"
 PROXY_PEER: Final = "proxy"
-"""The peer of a connection that a trusted proxy makes for itself, to see whether somebody is there,
-or without saying for whom."""
+"""The peer of a connection that a trusted proxy makes for itself, or without saying for whom."""
 Listener: TypeAlias = socket.socket
 """A listening socket of ``open_listeners``; nobody else looks inside."""
 
@@ -72,6 +71,10 @@ class Link(Protocol):
 
     Whoever accepts a link from a trusted proxy puts the client's here, before anybody else has it.
     """
+
+    @property
+    def has_half(self) -> bool:
+        """Say whether half a frame of the link's own has come, and is kept."""
 
     def try_send(self, data: bytes) -> int:
         """Send what can leave at once; give how many bytes did, which may be none.
@@ -129,10 +132,9 @@ class Link(Protocol):
     def send_eof(self, code: str = "") -> None:
         """Tell the peer that no more will come; what was sent still arrives. May be repeated.
 
-        ``code`` is why, as in the goodbye before it, for a link whose own end says so, too.
-
-        Bytes of the peer's that are unread when a link closes destroy what was sent last. So a
-        last word is sent, then this, then the peer is read to its end.
+        ``code`` is why, as in the goodbye before it, for links whose own end says so. Bytes of the
+        peer's that are unread when a link closes destroy what was sent last. So a last word is
+        sent, then this, then the peer is read to its end.
         """
 
     async def aclose(self) -> None:
@@ -146,6 +148,7 @@ class SocketLink:
     """
 
     __slots__ = ("_poller", "_sender", "_socket", "peer")
+    has_half: ClassVar[bool] = False
 
     def __init__(self, sock: socket.socket, peer: str, poller: Poller | None = None) -> None:
         sock.setblocking(False)

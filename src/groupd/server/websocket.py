@@ -183,6 +183,14 @@ class WebSocketLink(LayeredLink):
         # A message may be empty; nothing is the end alone.
         return b"".join(parts) or (b"" if self._has_ended else None)
 
+    @property
+    def has_half(self) -> bool:
+        """Say whether half a frame has come. See ``Link``.
+
+        Of a head alone nothing is kept, and so it is not noticed.
+        """
+        return bool(self._protocol.reader.buffer) or self._below.has_half
+
     def ask(self) -> None:
         """Ask the peer whether it is there, if nothing has come since this was called before.
 

@@ -74,6 +74,8 @@ class _Pipe:
 class FakeLink:
     """One end of a pair. See ``groupd.server.link.Link``, which it is one of."""
 
+    has_half = False
+
     def __init__(self, peer: str, *, outgoing: _Pipe, incoming: _Pipe) -> None:
         self.peer = peer
         self._outgoing = outgoing

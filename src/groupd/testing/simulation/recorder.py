@@ -67,6 +67,11 @@ class RecordedLink:
             self.over()
             raise
 
+    @property
+    def has_half(self) -> bool:
+        """See ``Link``."""
+        return self._link.has_half
+
     async def receive_some(self, max_bytes: int) -> bytes:
         """Wait for bytes."""
         try:

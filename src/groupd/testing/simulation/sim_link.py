@@ -261,6 +261,7 @@ class SimLink:
     )  # fmt: skip
     incoming: Direction
     outgoing: Direction
+    has_half = False
 
     def __init__(self, path: Path, peer: str) -> None:
         self.peer = peer
