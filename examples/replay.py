@@ -16,9 +16,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from importlib import resources
 from pathlib import Path
 
 import attrs
@@ -31,34 +30,13 @@ import groupd
 from groupd.app import make_token
 from groupd.client import Client, GroupEvent
 from groupd.domain.base import Identity
+from groupd.testing.conversations import Conversation, conversations
 
 GROUPS = 4
 CONVERSATIONS_AT_ONCE = 8
 """In each group. Within a conversation people wait for one another."""
 CONNECTING_AT_ONCE = 32
 PATIENCE_S = 120.0
-
-Conversation = Sequence[tuple[str, str]]
-"""Speaker and text, in order."""
-
-
-def conversations() -> Iterator[Conversation]:
-    """Give the conversations of the data set by the time of their first word."""
-    data = json.loads(resources.files("chitchat_dataset").joinpath("dataset.json").read_text())
-    found = []
-    for conversation in data.values():
-        said = [said for turn in conversation["messages"] for said in turn if said["text"].strip()]
-        said.sort(key=lambda one: one["timestamp"])
-        if said:
-            lines = [(one["sender"], printable(one["text"])) for one in said]
-            found.append((said[0]["timestamp"], lines))
-    found.sort(key=lambda pair: pair[0])
-    return (lines for _time, lines in found)
-
-
-def printable(text: str) -> str:
-    """Leave out control characters, which no chat takes."""
-    return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
 
 
 def shared_out(source: Iterable[Conversation], messages: int) -> list[list[Conversation]]:

@@ -128,6 +128,51 @@ async def check_conversation(you: Client) -> None:
             return
 
 
+async def test_what_people_have_really_said_is_said_before_and_after_the_scenes() -> None:
+    """As if members had said it: each speaker of a conversation is one of them, not a visitor."""
+    talk = [
+        [("a", f"{number}: hello"), ("b", f"{number}: hi"), ("a", f"{number}: how are you?")]
+        for number in range(8)
+    ]
+    stop, told = trio.Event(), trio.Event()
+    given: list[demo.Addresses] = []
+
+    def tell(addresses: demo.Addresses) -> None:
+        given.append(addresses)
+        told.set()
+
+    async def run() -> None:
+        await demo.run(
+            web=None, data=None, speed=5_000, tell=tell, stop=stop, handle_signals=False, talk=talk
+        )
+
+    found: dict[str, list[tuple[str, str]]] = {}
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await told.wait()
+            async with groupd.connect(given[0].server, token=token_of(given[0].chat)) as you:
+                events = you.events()
+                for row in (await you.groups())["groups"]:
+                    past = (await you.history(row["group"], limit=500))["events"]
+                    found[row["name"]] = [
+                        (each["user"], each["text"]) for each in past if each["kind"] == "posted"
+                    ]
+                later: list[tuple[str, str]] = []
+                while len(later) < 12:
+                    event = await anext(events)
+                    if isinstance(event, GroupEvent) and ": h" in event.fields.get("text", ""):
+                        later.append((event.user, event.fields["text"]))
+            stop.set()
+    for number, scene in enumerate(SCENES):
+        said = found[str(scene.settings["name"])][:3]
+        assert [text for _user, text in said] == [text for _speaker, text in talk[number]]
+        (first, second, third) = [user for user, _text in said]
+        assert first == third != second
+        assert {first, second} <= {*scene.members} - {*stage.VISITORS}
+    assert {text for _user, text in later} == {text for lines in talk[4:] for _, text in lines}
+
+
 async def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(ConfigError, match="not empty"):

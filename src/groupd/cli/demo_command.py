@@ -11,6 +11,7 @@ from rich.console import Console
 
 from groupd.cli import demo as demo_
 from groupd.telemetry import configure_logging
+from groupd.testing.conversations import conversations
 
 
 def demo(
@@ -34,5 +35,9 @@ def demo(
     def tell(addresses: demo_.Addresses) -> None:
         demo_.show(addresses, console)
 
-    trio.run(lambda: demo_.run(web=web, data=data, speed=1.0, tell=tell))
+    try:
+        talk = conversations()
+    except ModuleNotFoundError:
+        talk = iter(())  # Then only what was made up for it is said.
+    trio.run(lambda: demo_.run(web=web, data=data, speed=1.0, tell=tell, talk=talk))
     console.print("The demo is over.")

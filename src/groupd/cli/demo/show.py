@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from groupd.domain.base import Identity
 from groupd.domain.operating import OPERATOR
 from groupd.errors import ConfigError
 from groupd.server.link import close_listener, listener_url, open_listeners
+from groupd.system import own_address
+from groupd.testing.conversations import Conversation
 
 ANYWHERE: Final = "127.0.0.1:0"
 """A free port of this machine."""
@@ -60,12 +62,13 @@ async def run(
     tell: Callable[[Addresses], None],
     stop: trio.Event | None = None,
     handle_signals: bool = True,
+    talk: Iterable[Conversation] = (),
 ) -> None:
     """Run the demo until SIGINT, SIGTERM or ``stop``; what it has made goes with it.
 
     ``tell`` is called once, when there is something to see. ``web`` is where browsers come to, by
     default a free port of this machine. With ``data`` the groups are kept there, else nowhere; it
-    must be empty, or not there yet.
+    must be empty, or not there yet. ``talk`` is what people say before and after the scenes.
 
     Raises ConfigError, LogUnavailable.
     """
@@ -90,7 +93,7 @@ async def run(
 
             async def play() -> None:
                 await is_up.wait()
-                await _play(running[0], speed, tell)
+                await _play(running[0], speed, tell, iter(talk))
 
             nursery.start_soon(play)
             await composition.serve(
@@ -104,11 +107,14 @@ async def run(
 
 
 async def _play(
-    running: composition.Running, speed: float, tell: Callable[[Addresses], None]
+    running: composition.Running,
+    speed: float,
+    tell: Callable[[Addresses], None],
+    talk: Iterator[Conversation],
 ) -> None:
     config, server = running.config, running.urls[0]
     connect = partial(_connect, config, server)
-    async with open_stage(connect, speed=speed) as stage:
+    async with open_stage(connect, speed=speed, talk=talk) as stage:
         base = _base(config.web.public_url or str(running.web))
         tell(
             Addresses(
@@ -137,9 +143,10 @@ def _is_anywhere(url: str) -> bool:
 
 
 def _base(url: str) -> str:
-    """Give where a browser of this machine goes to."""
+    """Give where browsers go to: of all addresses, the one that others in the network know."""
     for host in WILDCARDS:
-        url = url.replace(f"http://{host}:", "http://localhost:", 1)
+        if url.startswith(f"http://{host}:"):
+            return url.replace(host, own_address(), 1)
     return url
 
 
@@ -179,6 +186,6 @@ def show(addresses: Addresses, console: Console) -> None:
     ):
         console.print(f"\n[bold]{title}[/]")
         console.print(escape(url), soft_wrap=True, highlight=False, style="cyan")
-    phone = "For a phone in the same network: groupd demo --web http://ADDRESS-OF-THIS-MACHINE:7480"
-    console.print(f"\n[dim]{phone}[/]", soft_wrap=True)
+    again = "groupd demo --web http://0.0.0.0:7480, or make demo ADDRESS=http://0.0.0.0:7480"
+    console.print(f"\n[dim]For phones in the same network: {again}[/]", soft_wrap=True)
     console.print(f"[dim]Programs connect to {escape(addresses.server)}. Ctrl-C ends it.[/]")

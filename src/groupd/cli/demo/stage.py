@@ -1,13 +1,14 @@
 """How the people of the demo talk: each as a client of their own, at an easy pace, for a while.
 
 Placement rules: which server they talk to is ``show.py``'s. All is bounded: a scene has an end, and
-so have the answers to visitors.
+so have what was really said and the answers to visitors.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from itertools import cycle
 from typing import Final
 
 import attrs
@@ -30,6 +31,7 @@ from groupd.cli.demo.scenes import (
 )
 from groupd.client import Client, GroupEvent
 from groupd.errors import Rejected
+from groupd.testing.conversations import Conversation
 
 VISITORS: Final = (YOU, FRIEND)
 ANSWERS_MAX: Final = 40
@@ -38,6 +40,8 @@ READS_S: Final = 6.0
 """How long somebody reads before they answer."""
 LETTERS_PER_S: Final = 6.0
 PAUSE_MAX_S: Final = 20.0
+EARLIER_MAX: Final = 30
+"""Lines of what people have really said that stand before each scene."""
 
 Connect = Callable[[str], AbstractAsyncContextManager[Client]]
 """Gives the client of a user."""
@@ -56,6 +60,9 @@ class Stage:
     people: Mapping[str, Client]
     speed: float
     """How many times as fast as people are."""
+    talk: Iterator[Conversation] = attrs.field(factory=lambda: iter(()))
+    """What people have really said: some of it before the visitors come, and the rest when the
+    scenes are over."""
     groups: list[str] = attrs.field(factory=list)
     """Their ids, in the order of ``SCENES``."""
     code: str = ""
@@ -68,6 +75,8 @@ class Stage:
         for scene in SCENES:
             made = await self.people[scene.owner].create(members=scene.members, **scene.settings)
             self.groups.append(made["group"])
+            for who, text in self._next_talk(scene)[:EARLIER_MAX]:
+                await self.people[who].post(made["group"], text)
             for step in scene.before:
                 await self._do(made["group"], step)
         link = await self.people[YOU].share_link(self.groups[0], channel="wechat", approval=True)
@@ -83,6 +92,16 @@ class Stage:
             for user, text in GREETINGS.items():
                 nursery.start_soon(self._greet, user, text)
 
+    def _next_talk(self, scene: Scene) -> Conversation:
+        """Give the next conversation, as if members of a group had it; nothing after the last."""
+        lines = next(self.talk, ())
+        cast = cycle(user for user in scene.members if user not in VISITORS)
+        roles: dict[str, str] = {}
+        for speaker, _text in lines:
+            if speaker not in roles:
+                roles[speaker] = next(cast)
+        return [(roles[speaker], text) for speaker, text in lines]
+
     async def _talk(self, scene: Scene, group: str) -> None:
         for step in scene.live:
             seconds = pause_s(step) / self.speed
@@ -95,6 +114,11 @@ class Stage:
             # A visitor may have thrown somebody out, or dissolved the group.
             with suppress(Rejected):
                 await self._do(group, step)
+        while lines := self._next_talk(scene):
+            for who, text in lines:
+                await trio.sleep(pause_s(Say(who, text)) / self.speed)
+                with suppress(Rejected):
+                    await self.people[who].post(group, text)
 
     async def _do(self, group: str, step: Step) -> None:
         person = self.people[step.who]
@@ -154,10 +178,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(connect: Connect, *, speed: float) -> AsyncIterator[Stage]:
+async def open_stage(
+    connect: Connect, *, speed: float, talk: Iterator[Conversation]
+) -> AsyncIterator[Stage]:
     """Connect everybody, and found the groups; all leave with the block."""
     async with AsyncExitStack() as stack:
         people = {user: await stack.enter_async_context(connect(user)) for user in NAMES}
-        stage = Stage(people, speed)
+        stage = Stage(people, speed, talk)
         await stage.set_up()
         yield stage
