@@ -249,7 +249,8 @@ export function open(url, options) {
 
 /**
  * Connects to a server as the user of the token. Waits for as long as it cannot be reached; rejects
- * with what ends it before: Rejected (the token, say) or TokenError.
+ * with what ends it before: Rejected (the token, say), TokenError, or UsageError where the platform
+ * has no WebSocket or does not take the address.
  * @param {string} url
  * @param {Options} options
  * @returns {Promise<Client>}

@@ -6,7 +6,7 @@
  *     ├── Disconnected   the connection was lost too often, or the client has ended
  *     ├── ProtocolError  the server sent what is not this protocol
  *     ├── TokenError     the application could not get a token
- *     └── UsageError     the client was used in a way that it does not have
+ *     └── UsageError     the client was used in a way that it does not have, or cannot dial here
  */
 
 /** The codes of errors. One that is not among them is to be taken for `internal`. */
@@ -72,7 +72,7 @@ export class TokenError extends GroupdError {
   }
 }
 
-/** The client was used in a way that it does not have. */
+/** The client was used in a way that it does not have, or the platform cannot dial as it is told. */
 export class UsageError extends GroupdError {}
 
 /**
