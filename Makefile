@@ -114,9 +114,9 @@ docs: $(READY_DOCS) ## build the documentation as a site in build/site
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python -m tools.pages finish build/site
 
-# Packed from a copy: npm does not follow the link to the modules.
+# Packed from a copy: npm does not follow the link to the modules. TypeScript makes its types.
 PACKED ?= build
-js-client: ## pack the client for JavaScript, for npm to install, into build/groupd-client-VERSION.tgz
+js-client: $(WEB) ## pack the client for JavaScript, for npm to install, into build/groupd-client-VERSION.tgz
 	rm -rf $(PACKED)/groupd-client && mkdir -p $(PACKED)/groupd-client
 	node clients/js/pack.js $(PACKED)/groupd-client
 	cd $(PACKED) && npm pack --silent ./groupd-client

@@ -35,11 +35,11 @@ needs_npm = pytest.mark.skipif(
 )
 
 
-def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program below the repository's root, to its end; what npm keeps is kept in ``home``."""
+def run(command: list[str], home: Path, *, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; what npm keeps is kept in ``home``."""
     return subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "npm_config_cache": str(home / "npm"), "npm_config_offline": "true"},
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,21 @@ def test_the_package_that_make_packs_is_installed_and_has_all_that_it_needs(tmp_
     licences = [path.name for path in package.rglob("*LICENSE*")]
     assert sorted(licences) == ["LICENSE", "msgpack.LICENSE.txt"]
     assert not list(package.rglob("*.test.js"))
+
+
+@needs_node
+@needs_npm
+@pytest.mark.skipif(not TSC.exists(), reason="TypeScript is not installed: make test-web")
+def test_the_package_has_types_for_a_strict_program(tmp_path: Path) -> None:
+    assert NODE is not None
+    app = install_package(tmp_path)
+    shutil.copy(ROOT / "tests" / "js" / "typed.ts", app)
+    # Neither a browser's types nor Node's: the declarations, which are checked too, need none.
+    options = "--noEmit --strict --target es2023 --lib es2023"
+    for module in ("--module nodenext", "--module esnext --moduleResolution bundler"):
+        command = [NODE, str(TSC), *options.split(), *module.split(), "typed.ts"]
+        done = run(command, tmp_path, cwd=app)
+        assert (done.returncode, done.stdout) == (0, "")
 
 
 @needs_node

@@ -53,7 +53,10 @@ export class Client {
   /** @type {(error: Error) => void} */
   #rejectReady = () => {};
 
-  /** Fulfilled with the client once it is connected; rejected with what ended it before. */
+  /**
+   * Fulfilled with the client once it is connected; rejected with what ended it before.
+   * @type {Promise<Client>}
+   */
   ready;
 
   /**

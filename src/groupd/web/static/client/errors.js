@@ -50,7 +50,10 @@ export class Rejected extends GroupdError {
     return new Rejected("internal", `${words} (the code was ${JSON.stringify(code)})`, details);
   }
 
-  /** How long the server asks to wait, in milliseconds; 0 where it does not say. */
+  /**
+   * How long the server asks to wait, in milliseconds; 0 where it does not say.
+   * @returns {number}
+   */
   get retryAfterMs() {
     const asked = this.details.retry_after_ms;
     return Number.isInteger(asked) && asked > 0 ? asked : 0;
