@@ -395,6 +395,32 @@ test("a token is renewed on the live connection, a minute before it ends", async
   assert.equal(made.server.sent("hello").length, 2);
 });
 
+test("a function that gives the same token again is asked more often, and the client ends with it", async () => {
+  let given = 0;
+  const dead = jwt({ exp: START_MS / 1_000 + 600 });
+  const token = () => {
+    given += 1;
+    return dead;
+  };
+  const { client, server, world } = await live({ token });
+  server.hooks.hello = ({ visit, msgid }) => {
+    if (server.nowMs < START_MS + 600_000) return false;
+    visit.refuse(msgid, "unauthenticated");
+    return true;
+  };
+  await world.pass(539_000);
+  assert.equal(given, 1);
+  await world.pass(60_000);
+  assert.ok(given > 2 && given < 10, `asked ${given} times`);
+  assert.equal(client.final, null);
+  await client.call("info");
+  await world.pass(5_000);
+  assert.equal(client.final?.code, "unauthenticated");
+  assert.ok(given < 12, `asked ${given} times`);
+  assert.equal(server.visits.length, 1);
+  await assert.rejects(client.call("info"), { code: "unauthenticated" });
+});
+
 test("twenty calls that are refused at once want one new token, and are sent again", async () => {
   let given = 0;
   const { client, server } = await live({ token: () => `token-${given += 1}` });
