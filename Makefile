@@ -24,7 +24,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-pure test-web screenshots sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto docs lock clean
+.PHONY: help serve demo test test-pure test-web screenshots sim kill fuzz check format bench bench-peers bench-crowds bench-search bench-store bench-work replay proto docs js-client lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +114,14 @@ docs: $(READY_DOCS) ## build the documentation as a site in build/site
 	$(BIN)/python -m tools.pages lay-out build/pages
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python -m tools.pages finish build/site
+
+# Packed from a copy: npm does not follow the link to the modules. TypeScript makes its types.
+PACKED ?= build
+js-client: $(WEB) ## pack the client for JavaScript, for npm to install, into build/groupd-client-VERSION.tgz
+	rm -rf $(PACKED)/groupd-client && mkdir -p $(PACKED)/groupd-client
+	node clients/js/pack.js $(PACKED)/groupd-client
+	cd $(PACKED) && npm pack --silent ./groupd-client
+	@echo "In your app: npm install $(abspath $(PACKED))/groupd-client-*.tgz"
 
 lock: $(READY_DEV) ## write all locks anew, with the newest versions
 	$(UV_COMPILE) --upgrade --extra build --output-file requirements.lock pyproject.toml

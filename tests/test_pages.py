@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from groupd.cli.main import app
-from tools.pages import BESIDE, CHINESE, ROOT, anchors, finish, lay_out, layout, links, page
+from tools.pages import BESIDE, CHINESE, ROOT, anchors, finish, lay_out, layout, links, main, page
 
 SITE = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
 FILES = layout()
@@ -139,6 +139,18 @@ def test_what_would_be_fetched_from_elsewhere_is_found(html: str, tmp_path: Path
     (problem,) = finish(tmp_path)
     assert problem.startswith("a.html fetches ")
     assert "cdn.example.com" in problem
+
+
+def test_a_site_that_is_built_is_to_be_served_as_its_search_needs_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = "python3 -m http.server --bind 127.0.0.1 --directory"
+    assert main(["finish", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{served} {tmp_path}" in said
+    assert "http://127.0.0.1:8000" in said
+    for source in ("README.md", f"README{CHINESE}.md", "CONTRIBUTING.md"):
+        assert f"{served} {SITE['site_dir']}" in text_of(source)
 
 
 def test_a_link_is_not_fetched_and_chinese_pages_say_that_they_are(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ OUTSIDE: Final = re.compile(
 )
 """What a browser would fetch from elsewhere by itself when it shows a page. A link is not that."""
 
+SERVED: Final = """\
+The site is in {site}. Its search needs a server:
+    python3 -m http.server --bind 127.0.0.1 --directory {site}
+and then open http://127.0.0.1:8000 in a browser."""
+"""What is said of a site that is whole."""
+
 _FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)")
 _HEADING: Final = re.compile(r"^(#{1,6}) (.+)$")
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -194,7 +200,7 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["finish", site]:
             problems = finish(Path(site))
-            print("\n".join(problems) or f"The site is in {site}: open {site}/index.html.")
+            print("\n".join(problems) or SERVED.format(site=site))
             return 1 if problems else 0
     print(__doc__, file=sys.stderr)
     return 2

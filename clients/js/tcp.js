@@ -9,6 +9,8 @@
 import net from "node:net";
 import tls from "node:tls";
 
+import { UsageError } from "./lib/errors.js";
+
 /**
  * Opens a socket; see `Ports` in `lib/ports.js`.
  * @param {string} url `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`
@@ -16,7 +18,7 @@ import tls from "node:tls";
  * @returns {import("./lib/ports.js").Wire}
  */
 export function dial(url, handlers) {
-  const { protocol, hostname, port, pathname } = new URL(url);
+  const { protocol, hostname, port, pathname } = addressOf(url);
   // An IPv6 address stands in brackets.
   const host = hostname.replace(/^\[|\]$/g, "");
   let socket;
@@ -24,10 +26,8 @@ export function dial(url, handlers) {
     socket = net.connect({ host, port: Number(port) }, handlers.opened);
   } else if (protocol === "tls:") {
     socket = tls.connect({ host, port: Number(port), servername: host }, handlers.opened);
-  } else if (protocol === "unix:") {
-    socket = net.connect({ path: decodeURIComponent(pathname) }, handlers.opened);
   } else {
-    throw new TypeError(`expected tcp://, tls:// or unix://, got ${url}`);
+    socket = net.connect({ path: decodeURIComponent(pathname) }, handlers.opened);
   }
   let why = "the server closed the connection";
   socket.setNoDelay(true);
@@ -40,4 +40,17 @@ export function dial(url, handlers) {
     send: (data) => void socket.write(data),
     close: () => void socket.destroy(),
   };
+}
+
+/**
+ * Reads an address; throws UsageError.
+ * @param {string} url
+ */
+function addressOf(url) {
+  const address = URL.canParse(url) ? new URL(url) : null;
+  const isTcp = address !== null && ["tcp:", "tls:"].includes(address.protocol) && address.port !== "";
+  if (address === null || !(isTcp || address.protocol === "unix:")) {
+    throw new UsageError(`expected tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, got ${url}`);
+  }
+  return address;
 }

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.js.node import CLIENT, DEADLINE_S, NODE, ROOT, STATIC, needs_node, run_node
+from tests.js.node import (
+    CLIENT,
+    DEADLINE_S,
+    NODE,
+    ROOT,
+    STATIC,
+    install_package,
+    needs_node,
+    needs_npm,
+    run,
+    run_node,
+)
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "proto" / "schema.json").read_text())
 MODULES = sorted(path for path in STATIC.rglob("*.js") if path.parent.name != "vendor")
@@ -89,14 +101,49 @@ def test_pages_have_no_script_and_no_style_in_them() -> None:
 
 
 @needs_node
-def test_the_package_has_all_that_it_needs(tmp_path: Path) -> None:
-    run_node(CLIENT / "pack.js", tmp_path / "node_modules" / "groupd-client")
-    program = tmp_path / "program.mjs"
+@needs_npm
+def test_the_package_that_make_packs_is_installed_and_has_all_that_it_needs(tmp_path: Path) -> None:
+    app = install_package(tmp_path)
+    program = app / "program.mjs"
     program.write_text(
         'import { connect } from "groupd-client";\n'
         'import { dial } from "groupd-client/tcp";\n'
         "console.log(typeof connect, typeof dial);\n"
     )
     assert run_node(program) == "function function\n"
-    licences = [path.name for path in (tmp_path / "node_modules").rglob("*LICENSE*")]
+    package = app / "node_modules" / "groupd-client"
+    licences = [path.name for path in package.rglob("*LICENSE*")]
     assert sorted(licences) == ["LICENSE", "msgpack.LICENSE.txt"]
+    assert not list(package.rglob("*.test.js"))
+
+
+@needs_node
+@needs_npm
+@pytest.mark.skipif(not TSC.exists(), reason="TypeScript is not installed: make test-web")
+def test_the_package_has_types_for_a_strict_program(tmp_path: Path) -> None:
+    assert NODE is not None
+    app = install_package(tmp_path)
+    shutil.copy(ROOT / "tests" / "js" / "typed.ts", app)
+    # Neither a browser's types nor Node's: the declarations, which are checked too, need none.
+    options = "--noEmit --strict --target es2023 --lib es2023"
+    for module in ("--module nodenext", "--module esnext --moduleResolution bundler"):
+        command = [NODE, str(TSC), *options.split(), *module.split(), "typed.ts"]
+        done = run(command, tmp_path, cwd=app)
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+@needs_node
+@needs_npm
+def test_npm_does_not_pack_the_folder_whose_lib_is_a_link(tmp_path: Path) -> None:
+    said = run(["npm", "pack", str(CLIENT), "--pack-destination", str(tmp_path)], tmp_path)
+    assert said.returncode != 0
+    assert "make js-client" in said.stderr
+    assert not list(tmp_path.glob("*.tgz"))
+
+
+@pytest.mark.parametrize("page", ["clients/js/README.md", "docs/guide/javascript.md"])
+def test_pages_say_how_to_install_it(page: str) -> None:
+    text = (ROOT / page).read_text()
+    version = json.loads((CLIENT / "package.json").read_text())["version"]
+    assert "make js-client" in text
+    assert re.search(rf"npm install \S*build/groupd-client-{version}\.tgz", text)

@@ -15,7 +15,7 @@ from groupd.config_web import WebConfig
 from groupd.engine.hub import Hub
 from groupd.server.http import HttpRequest, HttpResponse
 from groupd.web import share
-from groupd.web.languages import CHINESE, ENGLISH, WORDS, language_of
+from groupd.web.languages import CHINESE, CONDITIONS, ENGLISH, WORDS, language_of
 from groupd.web.share import SharePage
 
 PHONE = "zh-CN,zh;q=0.9,en;q=0.8"
@@ -63,7 +63,7 @@ async def test_a_stranger_sees_what_the_group_is_and_who_shares_it(hub: Hub) -> 
 
     assert (response.status, response.content_type) == (200, "text/html; charset=utf-8")
     assert response.headers["x_test"] == "here"
-    for shown in ("西湖徒步", "运动", "周末走一圈\n带水", "1 member<", "爱丽丝 invites you"):
+    for shown in ("西湖徒步", "运动", "周末走一圈\n带水", "1 member<", "爱丽丝</bdi> invites you"):
         assert shown in page
     assert f'href="/chat#code={code}"' in page
 
@@ -92,6 +92,48 @@ async def test_it_speaks_the_language_of_the_browser(hub: Hub) -> None:
     assert "加入群聊" in text_of(chinese)
     assert "Join the group" in text_of(english)
     assert english.headers["vary"] == "accept-language"
+    assert '<meta property="og:locale" content="zh_CN">' in text_of(chinese)
+    assert '<meta property="og:locale" content="en_US">' in text_of(english)
+
+
+async def test_words_of_people_run_in_their_own_direction(hub: Hub) -> None:
+    host = Host(hub)
+    host.alice = hub.act_as("alice", name="ليلى")
+    condition = {"claim": "level", "is": 3, "label": "للأعضاء"}
+    told = {"name": "مشي", "category": "رياضة", "description": "كل جمعة", "conditions": condition}
+    page = text_of(await host.get(await host.link(await host.group(**told))))
+
+    for element, text in (
+        ("h1", "مشي"),
+        ("bdi", "رياضة"),
+        ("bdi", "ليلى"),
+        ("bdi", "للأعضاء"),
+    ):
+        assert f'<{element} dir="auto">{text}</{element}>' in page
+    assert re.search('<p [^>]*dir="auto"[^>]*>كل جمعة</p>', page)
+    # The page's own words keep the page's direction.
+    assert "</bdi> · 1 member</p>" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "fan_level at least 3 and not (region is CN or 三级 is 粉丝)"),
+        (PHONE, "fan_level 不低于 3 且 不满足 (region 为 CN 或 三级 is 粉丝)"),
+    ],
+)
+async def test_a_condition_is_said_in_the_language_and_the_owners_words_stay(
+    hub: Hub, language: str, said: str
+) -> None:
+    host = Host(hub)
+    owners = {"claim": "secret", "has": "code", "label": "三级 is 粉丝"}
+    inner = {"not": {"any": [{"claim": "region", "is": "CN"}, owners]}}
+    condition = {"all": [{"claim": "fan_level", "at_least": 3}, inner]}
+    code = await host.link(await host.group(conditions=condition))
+    page = text_of(await host.get(code, language))
+
+    assert said in page
+    assert "secret" not in page
 
 
 @pytest.mark.parametrize(
@@ -112,11 +154,12 @@ def test_the_language_is_the_one_that_is_wanted_most(accepted: str, language: st
 
 
 def test_everything_is_said_in_each_language() -> None:
-    names = {language: sorted(words) for language, words in WORDS.items()}
-    assert len({tuple(found) for found in names.values()}) == 1
-    for name, text in WORDS[ENGLISH].items():
-        holes = re.findall(r"\{\w+\}", text)
-        assert re.findall(r"\{\w+\}", WORDS[CHINESE][name]) == holes
+    for said in (WORDS, CONDITIONS):
+        names = {language: sorted(words) for language, words in said.items()}
+        assert len({tuple(found) for found in names.values()}) == 1
+        for name, text in said[ENGLISH].items():
+            holes = re.findall(r"\{\w+\}", text)
+            assert re.findall(r"\{\w+\}", said[CHINESE][name]) == holes
 
 
 async def test_who_must_be_let_in_is_told_so(hub: Hub) -> None:

@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { UsageError } from "../lib/errors.js";
+import { connect, open } from "../lib/index.js";
 import { takesId } from "../lib/methods.js";
+import { platformPorts } from "../lib/ports.js";
+import { dial as dialTcp } from "../tcp.js";
 import { FakeServer, START_MS, World, collect, settle } from "./fakes.js";
 
 const jwt = (claims) => `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
@@ -276,6 +280,58 @@ test("a hello, or a dialling, that takes too long is given up and tried again", 
   assert.ok(dialled > 2);
 });
 
+const refuses = class {
+  constructor(url) {
+    throw new SyntaxError(`invalid URL ${url}`);
+  }
+};
+
+for (const [what, url, how, words] of [
+  ["where there is no WebSocket", "ws://fake.example/ws", { WebSocket: null },
+    /no WebSocket.*groupd-client\/tcp/],
+  ["an address that a WebSocket does not take", "localhost:7480", { WebSocket: refuses },
+    /localhost:7480.*wss:\/\/chat\.example\.com\/ws/],
+  ["an address that is none", "127.0.0.1:7400", { dial: dialTcp }, /tcp:\/\/HOST:PORT/],
+  ["an address of another protocol", "wss://fake.example/ws", { dial: dialTcp }, /tcp:\/\/HOST:PORT/],
+  ["an address without a port", "tcp://fake.example", { dial: dialTcp }, /tcp:\/\/HOST:PORT/],
+]) {
+  test(`${what} ends the client: it is not tried again, and calls and streams are told`, async () => {
+    const world = new World();
+    const states = [];
+    // Null stands for a platform without one: with undefined a Node that has one would take its own.
+    const { dial } = platformPorts(how);
+    const client = open(url, {
+      token: "a.b.c", ports: world.ports(dial), onState: (state) => states.push(state),
+    });
+    const call = client.call("ping");
+    const heard = collect(client.events());
+    const told = Promise.allSettled([client.ready, call]);
+    await world.pass(1);
+    assert.deepEqual(states, ["connecting", "ended"]);
+    for (const { status, reason } of await told) {
+      assert.equal(status, "rejected");
+      assert.ok(reason instanceof UsageError);
+      assert.match(reason.message, words);
+    }
+    assert.ok(heard.at(-1).error instanceof UsageError);
+    await assert.rejects(client.call("ping"), UsageError);
+    await assert.rejects(connect(url, { token: "a.b.c", ...how }), UsageError);
+  });
+}
+
+test("a way to dial that fails for now is tried again", async () => {
+  const world = new World();
+  const server = new FakeServer(world);
+  let failures = 2;
+  const dial = (url, handlers) => {
+    if (failures-- > 0) throw new Error("no socket left");
+    return server.dial(url, handlers);
+  };
+  const client = open("ws://fake.example/ws", { token: "a.b.c", ports: world.ports(dial) });
+  await world.pass(60_000);
+  assert.ok(await client.ready);
+});
+
 test("bytes that are not this protocol end the connection, and no more", async () => {
   const { server, world, client } = await live();
   server.visit.handlers.received(Uint8Array.of(0xc1));
@@ -337,6 +393,32 @@ test("a token is renewed on the live connection, a minute before it ends", async
   assert.equal(given.length, 2);
   assert.equal(made.server.visits.length, 1);
   assert.equal(made.server.sent("hello").length, 2);
+});
+
+test("a function that gives the same token again is asked more often, and the client ends with it", async () => {
+  let given = 0;
+  const dead = jwt({ exp: START_MS / 1_000 + 600 });
+  const token = () => {
+    given += 1;
+    return dead;
+  };
+  const { client, server, world } = await live({ token });
+  server.hooks.hello = ({ visit, msgid }) => {
+    if (server.nowMs < START_MS + 600_000) return false;
+    visit.refuse(msgid, "unauthenticated");
+    return true;
+  };
+  await world.pass(539_000);
+  assert.equal(given, 1);
+  await world.pass(60_000);
+  assert.ok(given > 2 && given < 10, `asked ${given} times`);
+  assert.equal(client.final, null);
+  await client.call("info");
+  await world.pass(5_000);
+  assert.equal(client.final?.code, "unauthenticated");
+  assert.ok(given < 12, `asked ${given} times`);
+  assert.equal(server.visits.length, 1);
+  await assert.rejects(client.call("info"), { code: "unauthenticated" });
 });
 
 test("twenty calls that are refused at once want one new token, and are sent again", async () => {

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from groupd.domain.group import conditions
+
 ENGLISH: Final = "en"
 CHINESE: Final = "zh-CN"
+LOCALES: Final[Mapping[str, str]] = MappingProxyType({ENGLISH: "en_US", CHINESE: "zh_CN"})
+"""Language -> its name among those that Open Graph has, which are of a country."""
 WANTED_MAX: Final = 20
 """Languages of a request that are looked at."""
 
@@ -64,6 +68,22 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Language -> name of a text -> the text. All have the same names."""
+
+CONDITIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        ENGLISH: conditions.WORDS,
+        CHINESE: {
+            "all": " 且 ",
+            "any": " 或 ",
+            "not": "不满足 {clause}",
+            "is": "{claim} 为 {value}",
+            "at_least": "{claim} 不低于 {value}",
+            "at_most": "{claim} 不超过 {value}",
+            "has": "{claim} 包含 {value}",
+        },
+    }
+)
+"""Language -> what an entry condition is said in."""
 
 
 def language_of(accepted: str) -> str:

@@ -21,14 +21,14 @@ import trio
 from groupd.config_web import SHARE_PATH, WebConfig
 from groupd.domain.base import Identity
 from groupd.domain.group.info import Info
-from groupd.domain.group.links import OpenLink
+from groupd.domain.group.links import OpenLinkInWords
 from groupd.domain.links import CODE_LENGTH
 from groupd.domain.queries import Profile
 from groupd.engine.hub import Hub
 from groupd.errors import LogError, Rejected
 from groupd.server.http import HttpRequest, HttpResponse
-from groupd.web.html import Element, document, tag
-from groupd.web.languages import WORDS, language_of
+from groupd.web.html import Child, Element, document, tag
+from groupd.web.languages import CONDITIONS, LOCALES, WORDS, language_of
 from groupd.wire.codec import Encoded
 
 HTML: Final = "text/html; charset=utf-8"
@@ -88,7 +88,7 @@ class SharePage:
         base = self._config.public_url or _base_of(request, self._config)
         url = f"{base}{SHARE_PATH}{code}"
         try:
-            shared = await self._look_up(code)
+            shared = await self._look_up(code, language)
         except _Gone as gone:
             headers = {"retry_after": str(RETRY_S)} if gone.status == 503 else {}
             page = _sorry(language, gone.words)
@@ -97,7 +97,7 @@ class SharePage:
             return HttpResponse(200, qr_svg(url), "image/svg+xml", self._headers)
         return HttpResponse(200, _page(language, shared, code, url), HTML, self._headers)
 
-    async def _look_up(self, code: str) -> _Shared:
+    async def _look_up(self, code: str, language: str) -> _Shared:
         """Ask what a link is for; raises _Gone."""
         if not _CODE.fullmatch(code):
             raise _Gone("gone", 404)
@@ -106,7 +106,7 @@ class SharePage:
         async with self._turns:
             for tenant in self._config.tenants:
                 try:
-                    return await self._look_up_in(tenant, code)
+                    return await self._look_up_in(tenant, code, language)
                 except Rejected as error:
                     if error.code != "not_found":
                         raise _gone(error) from None
@@ -114,9 +114,10 @@ class SharePage:
                     raise _Gone("busy", 503) from None
         raise _Gone("gone", 404)
 
-    async def _look_up_in(self, tenant: str, code: str) -> _Shared:
+    async def _look_up_in(self, tenant: str, code: str, language: str) -> _Shared:
         nobody = Identity(user=NOBODY, tenant=tenant)
-        shown = _plain(await self._hub.read(nobody, OpenLink.parse({"code": code}), group=None))
+        opening = OpenLinkInWords(code=code, words=CONDITIONS[language])
+        shown = _plain(await self._hub.read(nobody, opening, group=None))
         if shown["status"] in STATUS:
             raise _Gone(*STATUS[shown["status"]])
         stats: Mapping[str, Any] = {}
@@ -165,8 +166,8 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
     name, is_full = str(group["name"]), shared.status == "group_full"
     one = "member" if group["members"] == 1 else "members"
     members = words[one].format(count=f"{group['members']:,}")
-    facts = [group["category"] or None, members]
-    under = " · ".join(fact for fact in facts if fact)
+    category = str(group["category"])
+    under = f"{category} · {members}" if category else members
     short = str(group["description"])[:DESCRIPTION_MAX] or under
     picture = str(group["picture"])
     has_picture = bool(_PICTURE.fullmatch(picture))
@@ -180,7 +181,7 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
                 ("title", name),
                 ("description", short),
                 ("url", url),
-                ("locale", language.replace("-", "_")),
+                ("locale", LOCALES[language]),
             )
         ),
         *([tag("meta", property="og:image", content=picture)] if has_picture else []),
@@ -194,8 +195,7 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
         if has_picture
         else tag("div", name[:1] or "#", class_="avatar letter", aria_hidden="true")
     )
-    invited = words["shared"].format(name=shared.sharer) if shared.sharer else None
-    condition = group.get("condition")
+    condition, description = group.get("condition"), str(group["description"])
     if is_full:
         way_in = tag(
             "p", tag("strong", words["full"]), tag("br"), words["full_hint"], class_="notice"
@@ -207,12 +207,19 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
         tag(
             "main",
             avatar,
-            tag("p", invited, class_="invited") if invited else None,
-            tag("h1", name),
-            tag("p", under, class_="under"),
-            tag("p", str(group["description"]), class_="text") if group["description"] else None,
+            tag("p", *_around(words["shared"], shared.sharer), class_="invited")
+            if shared.sharer
+            else None,
+            tag("h1", name, dir="auto"),
+            tag(
+                "p",
+                *((tag("bdi", category, dir="auto"), " · ") if category else ()),
+                members,
+                class_="under",
+            ),
+            tag("p", description, class_="text", dir="auto") if description else None,
             _stats(words, shared.stats),
-            tag("p", words["condition"].format(condition=condition), class_="text")
+            tag("p", *_around(words["condition"], str(condition)), class_="text")
             if condition
             else None,
             way_in,
@@ -224,6 +231,12 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
         )
     ]
     return document(language, head, body)
+
+
+def _around(words: str, text: str) -> tuple[Child, ...]:
+    """Put what somebody wrote into the hole of a sentence, so that it turns nothing around it."""
+    before, after = re.split(r"\{\w*\}", words)
+    return before, tag("bdi", text, dir="auto"), after
 
 
 def _stats(words: Mapping[str, str], stats: Mapping[str, Any]) -> Element | None:

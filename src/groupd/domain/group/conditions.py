@@ -14,6 +14,7 @@ fails: by its ``label``, where it has one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from groupd.config import CONTENT
@@ -24,6 +25,18 @@ from groupd.domain.group.state import Group
 from groupd.errors import Rejected
 
 TESTS: Final = ("is", "at_least", "at_most", "has")
+WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "all": " and ",
+        "any": " or ",
+        "not": "not {clause}",
+        "is": "{claim} is {value}",
+        "at_least": "{claim} at least {value}",
+        "at_most": "{claim} at most {value}",
+        "has": "{claim} has {value}",
+    }
+)
+"""What a condition is said in, beside its labels, claims and values."""
 _OF_THE_TOKEN: Final = ("plan", "gender", "region", "birth_year", "scope")
 
 
@@ -150,18 +163,21 @@ def _test_of(clause: Mapping[str, Any]) -> str | None:
     return next((test for test in TESTS if test in clause), None)
 
 
-def clause_text(condition: Mapping[str, Any], *, inside: bool = False) -> str:
+def clause_text(
+    condition: Mapping[str, Any], *, inside: bool = False, words: Mapping[str, str] = WORDS
+) -> str:
     """Give a condition in words; one of several parts in brackets where it stands ``inside``."""
     if "label" in condition:
         return str(condition["label"])
-    for word, joint in (("all", " and "), ("any", " or ")):
+    for word in ("all", "any"):
         if word in condition:
-            text = joint.join(clause_text(part, inside=True) for part in condition[word])
+            parts = (clause_text(part, inside=True, words=words) for part in condition[word])
+            text = words[word].join(parts)
             return f"({text})" if inside and len(condition[word]) > 1 else text
     if "not" in condition:
-        return f"not {clause_text(condition['not'], inside=True)}"
+        return words["not"].format(clause=clause_text(condition["not"], inside=True, words=words))
     test = _test_of(condition) or "is"
-    return f"{condition.get('claim')} {test.replace('_', ' ')} {condition.get(test)}"
+    return words[test].format(claim=condition.get("claim"), value=condition.get(test))
 
 
 def _claimed(clause: Mapping[str, Any], caller: Identity) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -23,6 +23,8 @@ from groupd.domain.base import (
     Rule,
     StreamKey,
 )
+from groupd.domain.group.conditions import WORDS as CONDITION_WORDS
+from groupd.domain.group.conditions import clause_text
 from groupd.domain.group.entry import (
     INVITES_ON,
     JOINED,
@@ -253,6 +255,24 @@ class OpenLink(LiveQuery):
             shown["status"] = "banned"
         elif link.grants == JOINED and len(state.members) >= limit:
             shown |= {"status": "group_full", "limit": limit}
+        return shown
+
+
+@attrs.frozen
+class OpenLinkInWords(OpenLink):
+    """As ``open_link``, for a page that the server makes: in the words of a language.
+
+    It is no method: a card on the wire has the condition in English, and its parts are not shown,
+    since what a label stands for may be the owner's secret.
+    """
+
+    words: Mapping[str, str] = CONDITION_WORDS
+
+    def ask(self, state: Group, context: Context) -> dict[str, Any]:
+        """Give what ``open_link`` gives."""
+        shown = super().ask(state, context)
+        if state.settings.conditions is not None:
+            shown["group"]["condition"] = clause_text(state.settings.conditions, words=self.words)
         return shown
 
 

@@ -15,7 +15,7 @@ from groupd.domain.base import Query
 from groupd.domain.feeding import Ack, Changes, Consumers, ForgetConsumer
 from groupd.domain.group.board import Announcements
 from groupd.domain.group.info import Info
-from groupd.domain.group.links import OpenLink
+from groupd.domain.group.links import OpenLink, OpenLinkInWords
 from groupd.domain.group.messages import Typing
 from groupd.domain.queries import (
     AccountHistory,
@@ -50,6 +50,7 @@ READS: Final[Mapping[type[Query], Reader]] = MappingProxyType(
         Typing: signals.typing,
         Info: group.info,
         OpenLink: group.open_link,
+        OpenLinkInWords: group.open_link,
         Members: people.members,
         Users: people.users,
         Profile: people.profile,

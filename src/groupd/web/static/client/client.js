@@ -53,7 +53,10 @@ export class Client {
   /** @type {(error: Error) => void} */
   #rejectReady = () => {};
 
-  /** Fulfilled with the client once it is connected; rejected with what ended it before. */
+  /**
+   * Fulfilled with the client once it is connected; rejected with what ended it before.
+   * @type {Promise<Client>}
+   */
   ready;
 
   /**
@@ -249,7 +252,8 @@ export function open(url, options) {
 
 /**
  * Connects to a server as the user of the token. Waits for as long as it cannot be reached; rejects
- * with what ends it before: Rejected (the token, say) or TokenError.
+ * with what ends it before: Rejected (the token, say), TokenError, or UsageError where the platform
+ * has no WebSocket or does not take the address.
  * @param {string} url
  * @param {Options} options
  * @returns {Promise<Client>}

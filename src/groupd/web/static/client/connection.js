@@ -7,7 +7,7 @@
  */
 
 import { Cutter } from "./cutter.js";
-import { Disconnected, ProtocolError, Rejected } from "./errors.js";
+import { Disconnected, ProtocolError, Rejected, UsageError } from "./errors.js";
 import { MSGID_MAX, decodeMessage, encodeRequest } from "./rpc.js";
 
 /**
@@ -47,6 +47,8 @@ export class Connection {
   whyClosed = "the connection was closed";
   /** The largest request that the server takes, once it is known. @type {number | null} */
   frameMaxBytes = null;
+  /** Why dialling again is of no use, where that is so. @type {UsageError | null} */
+  misuse = null;
 
   /**
    * @param {Ports} ports
@@ -89,7 +91,7 @@ export class Connection {
     try {
       this.#dialled = this.#ports.dial(url, handlers);
     } catch (error) {
-      // Such as a URL that the platform does not take.
+      if (error instanceof UsageError) this.misuse = error;
       this.#setTimer(0, () => this.close(String(error)));
     }
   }

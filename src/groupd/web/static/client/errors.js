@@ -6,7 +6,7 @@
  *     ├── Disconnected   the connection was lost too often, or the client has ended
  *     ├── ProtocolError  the server sent what is not this protocol
  *     ├── TokenError     the application could not get a token
- *     └── UsageError     the client was used in a way that it does not have
+ *     └── UsageError     the client was used in a way that it does not have, or cannot dial here
  */
 
 /** The codes of errors. One that is not among them is to be taken for `internal`. */
@@ -50,7 +50,10 @@ export class Rejected extends GroupdError {
     return new Rejected("internal", `${words} (the code was ${JSON.stringify(code)})`, details);
   }
 
-  /** How long the server asks to wait, in milliseconds; 0 where it does not say. */
+  /**
+   * How long the server asks to wait, in milliseconds; 0 where it does not say.
+   * @returns {number}
+   */
   get retryAfterMs() {
     const asked = this.details.retry_after_ms;
     return Number.isInteger(asked) && asked > 0 ? asked : 0;
@@ -72,7 +75,7 @@ export class TokenError extends GroupdError {
   }
 }
 
-/** The client was used in a way that it does not have. */
+/** The client was used in a way that it does not have, or the platform cannot dial as it is told. */
 export class UsageError extends GroupdError {}
 
 /**

@@ -11,7 +11,8 @@
  * @property {() => void} close may be repeated
  *
  * @typedef {object} Ports
- * @property {(url: string, handlers: WireHandlers) => Wire} dial calls no handler before it returns
+ * @property {(url: string, handlers: WireHandlers) => Wire} dial calls no handler before it returns;
+ *   throws UsageError where dialling again is of no use
  * @property {() => number} wallMs the machine's clock, milliseconds since 1970
  * @property {() => number} steadyMs a clock that does not jump
  * @property {(count: number) => Uint8Array} random
@@ -49,10 +50,22 @@ export function platformPorts({ WebSocket = globalThis.WebSocket, dial } = {}) {
  * @returns {Wire}
  */
 function dialWebSocket(WebSocket, url, handlers) {
-  if (WebSocket === undefined) {
-    throw new UsageError("this platform has no WebSocket: give one as an option");
+  if (!WebSocket) {
+    throw new UsageError(
+      "this platform has no WebSocket: give a class as the option WebSocket, start Node 20 with "
+      + "--experimental-websocket, or go over TCP with the dial of groupd-client/tcp",
+    );
   }
-  const socket = new WebSocket(url, [SUBPROTOCOL]);
+  let socket;
+  try {
+    socket = new WebSocket(url, [SUBPROTOCOL]);
+  } catch (error) {
+    // It looks at no network before it returns, so that what it refuses now it refuses each time.
+    const why = /** @type {Error} */ (error).message;
+    throw new UsageError(
+      `a WebSocket does not take the address ${url} (${why}): give one such as wss://chat.example.com/ws`,
+    );
+  }
   socket.binaryType = "arraybuffer";
   socket.onopen = () => handlers.opened();
   socket.onmessage = (/** @type {{data: any}} */ { data }) => {

@@ -6,13 +6,15 @@
  * lost. What the server says goes to the listener in the order of the wire.
  *
  * What ends it is `final`: a refusal that trying again does not mend, a token that cannot be had,
- * or `close`.
+ * an address that cannot be dialled here, or `close`.
  */
 
 import * as backoff from "./backoff.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connection.js";
-import { Disconnected, GroupdError, ProtocolError, Rejected, isMap } from "./errors.js";
+import {
+  Disconnected, GroupdError, ProtocolError, Rejected, UsageError, isMap,
+} from "./errors.js";
 import { TokenSource, expiryMs } from "./tokens.js";
 
 /**
@@ -295,7 +297,7 @@ export class Uplink {
     this.#cancelRenewal?.();
     if (this.final !== null) return;
     /** @type {GroupdError} */
-    let cause = this.#cause ?? new Disconnected(connection.whyClosed);
+    let cause = this.#cause ?? connection.misuse ?? new Disconnected(connection.whyClosed);
     if (this.#cause === null && connection.goodbye !== null) {
       cause = Rejected.fromWire(connection.goodbye);
       // Instead of an answer to hello, it is the same to us as a refusal.
@@ -317,6 +319,7 @@ export class Uplink {
 
   /** @param {Error} cause */
   #isFinal(cause) {
+    if (cause instanceof UsageError) return true;
     if (!(cause instanceof Rejected)) return false;
     if (asksForToken(cause)) return !this.tokens.isRenewable || this.#refusals > 1;
     return !PASSING.has(cause.code) && this.retryAfterMs(cause) === 0;
