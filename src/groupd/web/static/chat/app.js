@@ -166,6 +166,7 @@ export class App {
   #takeEvent(event) {
     const isNew = !this.chats.rows.has(event.group);
     const row = this.chats.take(event);
+    if (event.kind === "joined" && (event.member || event.user) === this.chats.me) this.fetcher.askAnew();
     for (const user of usersOf(event)) this.fetcher.know(user);
     this.#logs.get(event.group)?.take(event);
     if (row === null) {
@@ -212,6 +213,7 @@ export class App {
   #takeSignal({ kind, group, user, seq }) {
     if (kind === "typing") {
       this.chats.typing(group, user, performance.now());
+      this.fetcher.know(user);
     } else if (kind === "read" && Number.isInteger(seq)) {
       // It answers how much is unread after that.
       this.client.call("read", { group, seq }).then(

@@ -140,7 +140,7 @@ export class Doors {
       await this.enter(card.group);
       return;
     }
-    await app.fetcher.meet([sharer, card.owner].filter((user) => user && !app.chats.people.has(user)));
+    await app.fetcher.meet([sharer, card.owner].filter((user) => user && app.fetcher.isStranger(user)));
     const mayJoin = status === "joined" || status === "pending";
     const box = this.open(card.name, (close) => [
       el("div", { class: "face" }, avatar(card.group, card.name, card.picture)),
