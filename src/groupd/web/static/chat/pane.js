@@ -81,12 +81,14 @@ export class Pane {
   }
 
   /** Shows the end, which is fetched anew where too much is in between. */
-  toEnd() {
+  async toEnd() {
     const { log } = this.#app;
     this.isAtEnd = true;
     this.#isNewBelow = false;
-    if (log?.isDetached) this.#app.fetcher.load(log);
-    else this.#app.render();
+    this.#app.render();
+    if (log?.isDetached) await this.#app.fetcher.load(log);
+    // Scrolling there finds that it was there before, and says nothing.
+    this.#app.seenEnd();
   }
 
   /**

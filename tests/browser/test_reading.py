@@ -1,0 +1,29 @@
+"""What is read, and what becomes of it while one looks."""
+
+from __future__ import annotations
+
+from tests.browser.conftest import Enter
+from tests.browser.person import open_chat, wait_for_text
+from tests.browser.site import Site
+
+
+def test_whoever_goes_to_the_end_has_read_what_is_there(enter: Enter, site: Site) -> None:
+    group = site.found("读到底", members=["mei"])
+    with site.client("mei") as mei:
+        for number in range(60):
+            mei.post(group, text=f"line {number}")
+    page = enter("xiaoyu")
+    open_chat(page, "读到底")
+    wait_for_text(page, "line 59")
+    row = page.locator(".chats li", has_text="读到底")
+    row.locator(".badge").wait_for(state="detached")
+    page.locator(".log").evaluate("log => { log.scrollTop = 700; }")
+    page.get_by_role("button", name="To the latest").wait_for()
+    with site.client("mei") as mei:
+        seq = mei.post(group, text="meanwhile")["seq"]
+    row.get_by_text("1 unread").wait_for(state="attached")
+    page.get_by_role("button", name="New messages").click()
+    row.locator(".badge").wait_for(state="detached", timeout=5_000)
+    with site.client("xiaoyu") as xiaoyu:
+        (listed,) = [each for each in xiaoyu.chat_list if each["group"] == group]
+        assert listed["read"] == seq
