@@ -68,6 +68,8 @@ export class Fetcher {
       this.#complete(log);
     } catch (error) {
       this.#app.complain(error);
+    } finally {
+      log.end();
     }
     this.#app.render();
   }
@@ -77,16 +79,19 @@ export class Fetcher {
     const { log } = this.#app;
     if (log === null || !log.isLoaded || !log.hasOlder || this.#isFetching) return;
     this.#isFetching = true;
+    log.begin();
+    const before = log.first;
     try {
-      const page = await this.#app.client.call("history", { group: log.group, before: log.first, limit: PAGE });
+      const page = await this.#app.client.call("history", { group: log.group, before, limit: PAGE });
       const shown = await this.#shown(log.group, page.events);
       if (this.#app.log === log) this.#app.pane.keepPlace();
-      log.prepend(/** @type {any} */ (page), shown);
+      log.prepend(/** @type {any} */ (page), shown, before);
       this.#complete(log);
     } catch (error) {
       this.#app.complain(error);
     } finally {
       this.#isFetching = false;
+      log.end();
     }
     this.#app.render();
   }
