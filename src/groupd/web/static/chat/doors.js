@@ -228,7 +228,7 @@ export class Doors {
   /** Makes a share link, and shows it with its QR code. */
   share() {
     const { app } = this;
-    const { say, group } = app;
+    const { say, group, info } = app;
     const channels = ["wechat", "qq", "weibo", "elsewhere"];
     const spans = [["for_ever", ""], ["one_day", String(DAY_MS)], ["one_week", String(7 * DAY_MS)]];
     const result = el("div", { class: "shared", hidden: true, "aria-live": "polite" });
@@ -247,7 +247,7 @@ export class Doors {
     },
     el("label", {}, say("where_shared"), el("select", { name: "channel" }, ...channels.map((channel) => el("option", { value: channel }, say(channel))))),
     el("label", {}, say("how_long"), el("select", { name: "span" }, ...spans.map(([name, value]) => el("option", { value }, say(name))))),
-    el("label", { class: "toggle" }, el("input", { type: "checkbox", name: "approval" }), say("need_approval")),
+    el("label", { class: "toggle" }, el("input", { type: "checkbox", name: "approval", checked: info?.join_policy === "approval" }), say("need_approval")),
     el("button", { type: "submit", class: "primary" }, say("make_link"))), result]);
   }
 

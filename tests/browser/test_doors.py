@@ -1,0 +1,37 @@
+"""The ways into a group: shared, copied, looked for, asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.browser.conftest import Enter
+from tests.browser.person import open_chat
+from tests.browser.site import Site
+
+
+def make_link(page: Any) -> str:
+    """Make a link into the open group; gives what is shown."""
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("dialog").get_by_role("button", name="Make a link").click()
+    url = page.locator(".shared .url")
+    url.wait_for()
+    return str(url.input_value())
+
+
+def look_for(page: Any, query: str) -> None:
+    """Look for a group."""
+    page.get_by_role("button", name="Find and join groups").click()
+    page.get_by_role("dialog").get_by_role("searchbox").fill(query)
+    page.keyboard.press("Enter")
+
+
+def test_a_link_into_a_group_with_approval_asks_for_it(enter: Enter, site: Site) -> None:
+    site.found("要同意", join_policy="approval")
+    site.found("不用同意")
+    page = enter("xiaoyu")
+    for name, needs in (("要同意", True), ("不用同意", False)):
+        open_chat(page, name)
+        page.get_by_role("button", name="Share").click()
+        tick = page.get_by_role("dialog").get_by_label("An admin lets people in")
+        assert tick.is_checked() is needs
+        page.keyboard.press("Escape")
