@@ -35,3 +35,24 @@ def test_a_link_into_a_group_with_approval_asks_for_it(enter: Enter, site: Site)
         tick = page.get_by_role("dialog").get_by_label("An admin lets people in")
         assert tick.is_checked() is needs
         page.keyboard.press("Escape")
+
+
+def test_a_link_is_copied_where_there_is_no_clipboard_to_ask(enter: Enter, site: Site) -> None:
+    site.found("局域网")
+    page = enter("xiaoyu")
+    open_chat(page, "局域网")
+    # As it is over plain HTTP, on any address but the machine's own.
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    address = make_link(page)
+    copy = page.get_by_role("dialog").get_by_role("button", name="Copy")
+    copy.click()
+    page.locator(".toast", has_text="Copied").wait_for()
+    page.evaluate("document.execCommand = () => false")
+    copy.click()
+    page.locator(".toast", has_text="It could not be copied").wait_for()
+    assert copy.evaluate("button => button === document.activeElement")
+    page.keyboard.press("Escape")
+    box = page.get_by_role("textbox", name="Write a message")
+    box.focus()
+    page.keyboard.press("Control+v")
+    assert box.input_value() == address

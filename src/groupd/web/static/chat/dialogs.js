@@ -1,10 +1,9 @@
 /** What opens over the chat: a message's menu, members, pins, requests, the group itself. */
 
-import { avatar, el, toast } from "./dom.js";
+import { avatar, el, putOnClipboard, toast } from "./dom.js";
 import { Doors } from "./doors.js";
 import { LIKE, messageView } from "./messages.js";
 import { sign } from "./signs.js";
-import { errorWords } from "./words.js";
 
 /** Join requests of a page. */
 const REQUESTS_PAGE = 50;
@@ -191,11 +190,6 @@ export class Dialogs extends Doors {
 
   /** @param {string} text */
   async copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      toast(this.app.say("copied"));
-    } catch (error) {
-      toast(errorWords(this.app.say, error));
-    }
+    toast(this.app.say(await putOnClipboard(text) ? "copied" : "not_copied"));
   }
 }

@@ -124,9 +124,42 @@ export function avatar(key, name, url) {
  */
 function region(id) {
   const found = document.getElementById(id);
-  const front = document.querySelector("dialog:modal") ?? document.body;
-  if (found && found.parentElement !== front) front.append(found);
+  if (found && found.parentElement !== front()) front().append(found);
   return found;
+}
+
+/** What can be seen, heard and focused now. */
+function front() {
+  return document.querySelector("dialog:modal") ?? document.body;
+}
+
+/**
+ * Puts a text on the clipboard.
+ * @param {string} text
+ * @returns {Promise<boolean>} whether it is there
+ */
+export async function putOnClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Over plain HTTP there is none, and it may be refused; what is selected can be copied still.
+    return copySelected(text);
+  }
+}
+
+/** @param {string} text */
+function copySelected(text) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const field = el("textarea", { class: "unseen", readOnly: true, tabindex: "-1", "aria-hidden": "true" });
+  field.value = text;
+  front().append(field);
+  field.focus();
+  field.select();
+  const isDone = document.execCommand("copy");
+  field.remove();
+  focused?.focus();
+  return isDone;
 }
 
 /** Says something to those who listen to the page instead of seeing it. @param {string} words */

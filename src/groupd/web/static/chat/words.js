@@ -78,6 +78,7 @@ const WORDS = Object.freeze({
   unpin: ["Unpin", "取消置顶"],
   copy: ["Copy", "复制"],
   copied: ["Copied", "已复制"],
+  not_copied: ["It could not be copied. Select it, and copy it yourself.", "无法复制，请选中后自行复制。"],
   edited: ["edited", "已编辑"],
   recalled: ["This message was recalled", "消息已撤回"],
   replying: ["Reply to {name}", "回复 {name}"],
