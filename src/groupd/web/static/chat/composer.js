@@ -1,6 +1,6 @@
 /** Where one writes: a text, whom it replies to, and whom it mentions. */
 
-import { el } from "./dom.js";
+import { el, excess } from "./dom.js";
 import { glimpse } from "./messages.js";
 import { sign } from "./signs.js";
 
@@ -9,6 +9,8 @@ const TYPING_EVERY_MS = 3_000;
 const OFFERED_MAX = 8;
 /** Drafts that are kept. */
 const DRAFTS_MAX = 100;
+/** Code points of a message, for as long as the server has not said it. */
+const TEXT_MAX = 5_000;
 
 export class Composer {
   #app;
@@ -19,6 +21,7 @@ export class Composer {
   #offers;
   #send;
   #note = el("p", { class: "note", hidden: true });
+  #excess = el("p", { class: "note excess", role: "status" });
   /** @type {import("./log.js").Message | null} */
   #replyTo = null;
   /** @type {import("./log.js").Message | null} */
@@ -44,7 +47,7 @@ export class Composer {
     const { say } = app;
     this.#text = el("textarea", {
       rows: "1", placeholder: say("say"), "aria-label": say("say"), enterkeyhint: "send",
-      "aria-autocomplete": "list", "aria-controls": "offers", autocomplete: "off", maxlength: "5000",
+      "aria-autocomplete": "list", "aria-controls": "offers", autocomplete: "off",
       oninput: () => this.#typed(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
       onblur: () => setTimeout(() => this.#offer([]), 150),
@@ -57,7 +60,7 @@ export class Composer {
         event.preventDefault();
         this.#submit();
       },
-    }, this.#offers, this.#about, this.#note, el("div", { class: "line" }, this.#text, this.#send));
+    }, this.#offers, this.#about, this.#note, this.#excess, el("div", { class: "line" }, this.#text, this.#send));
   }
 
   /** Another chat is open. */
@@ -86,7 +89,8 @@ export class Composer {
     const words = isMuted ? say("you_are_muted", { time: this.#app.clockTime(mutedMs) }) : isAllMuted ? say("all_muted") : "";
     this.#note.hidden = !words;
     this.#note.textContent = words;
-    this.#text.disabled = this.#send.disabled = Boolean(words);
+    this.#text.disabled = Boolean(words);
+    this.#send.disabled = Boolean(words) || this.#excessCount() > 0;
     if (this.#wantsFocus && this.#app.group !== null) {
       this.#wantsFocus = false;
       this.#text.focus();
@@ -131,7 +135,7 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value.trim();
-    if (!text || this.#text.disabled) return;
+    if (!text || this.#text.disabled || this.#excessCount() > 0) return;
     const mentions = this.#mentionsIn(text);
     if (this.#editing) {
       const { seq, card } = this.#editing;
@@ -200,7 +204,15 @@ export class Composer {
     this.#app.client.call("typing", { group: this.#app.group }).catch(() => {});
   }
 
+  /** How many code points are more than a message may have. */
+  #excessCount() {
+    return excess(this.#text.value, this.#app.client.limits.text_max ?? TEXT_MAX);
+  }
+
   #fit() {
+    const n = this.#excessCount();
+    this.#excess.textContent = n > 0 ? this.#app.say("too_long", { n }) : "";
+    this.#send.disabled = this.#text.disabled || n > 0;
     this.#text.rows = Math.min(6, Math.max(1, this.#text.value.split("\n").length));
   }
 

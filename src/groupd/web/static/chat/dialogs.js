@@ -1,6 +1,6 @@
 /** What opens over the chat: a message's menu, members, pins, requests, the group itself. */
 
-import { avatar, el, putOnClipboard, toast } from "./dom.js";
+import { avatar, el, limited, putOnClipboard, toast } from "./dom.js";
 import { Doors } from "./doors.js";
 import { LIKE, messageView } from "./messages.js";
 import { sign } from "./signs.js";
@@ -154,7 +154,7 @@ export class Dialogs extends Doors {
         const text = event.target.elements.text.value.trim();
         if (text && await app.act("announce", { group, text })) event.target.reset();
       },
-    }, el("label", {}, say("announcement"), el("textarea", { name: "text", rows: "3", maxlength: "2000" })),
+    }, el("label", {}, say("announcement"), limited(el("textarea", { name: "text", rows: "3" }), 2_000, say)),
     el("button", { type: "submit", class: "primary" }, say("announce")));
     this.open(info.direct ? row.name : info.name, (close) => [
       info.description && el("p", { dir: "auto" }, info.description),

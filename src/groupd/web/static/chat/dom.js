@@ -37,6 +37,32 @@ function isThere(child) {
 }
 
 /**
+ * Says how many code points, as the server counts them, are more than a text may have.
+ * @param {string} text
+ * @param {number} most
+ */
+export function excess(text, most) {
+  // Most texts are too short for that to be a question.
+  if (text.length <= most) return 0;
+  return Math.max(0, [...text.trim().normalize("NFC")].length - most);
+}
+
+/**
+ * Lets a field of a form say when it has too much, in place of a `maxlength`, which would cut it
+ * without a word.
+ * @param {any} field
+ * @param {number} most code points
+ * @param {import("./words.js").Say} say
+ */
+export function limited(field, most, say) {
+  field.addEventListener("input", () => {
+    const n = excess(field.value, most);
+    field.setCustomValidity(n > 0 ? say("too_long", { n }) : "");
+  });
+  return field;
+}
+
+/**
  * Makes a button with a picture sign and a name for those who do not see it.
  * @param {string} what see `signs.js`
  * @param {string} name

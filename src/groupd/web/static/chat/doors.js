@@ -1,6 +1,6 @@
 /** The ways into a group: searching, a share link, making one, being invited. */
 
-import { avatar, dialog, el, toast } from "./dom.js";
+import { avatar, dialog, el, limited, toast } from "./dom.js";
 import { cardWords } from "./cards.js";
 import { pause } from "./fetcher.js";
 import { forgetCode } from "./token.js";
@@ -218,8 +218,8 @@ export class Doors {
         await this.enter(made.group);
       },
     },
-    el("label", {}, say("group_name"), el("input", { name: "name", required: true, maxlength: "60", autofocus: true, autocomplete: "off" })),
-    el("label", {}, say("description"), el("textarea", { name: "description", rows: "2", maxlength: "1000" })),
+    el("label", {}, say("group_name"), limited(el("input", { name: "name", required: true, autofocus: true, autocomplete: "off" }), 60, say)),
+    el("label", {}, say("description"), limited(el("textarea", { name: "description", rows: "2" }), 1_000, say)),
     el("label", {}, say("who_may_join"), el("select", { name: "policy" }, ...policies.map((policy) => el("option", { value: policy }, say(`policy_${policy}`))))),
     el("label", {}, say("first_members"), el("input", { name: "members", autocomplete: "off" })),
     el("button", { type: "submit", class: "primary wide" }, say("make")))]);

@@ -1,6 +1,6 @@
 /** The words of the page, in English and Chinese. */
 
-/** @type {Readonly<Record<string, readonly [string, string]>>} */
+/** English, Chinese, and the English for an `n` of one. @type {Readonly<Record<string, readonly string[]>>} */
 const WORDS = Object.freeze({
   // Who one is, and the connection
   connecting: ["Connecting …", "连接中…"],
@@ -67,6 +67,7 @@ const WORDS = Object.freeze({
   // A message
   say: ["Write a message", "输入消息"],
   send: ["Send", "发送"],
+  too_long: ["{n} characters too many", "超出 {n} 个字", "{n} character too many"],
   reply: ["Reply", "回复"],
   replies: ["{n} replies", "{n} 条回复"],
   like: ["Like", "点赞"],
@@ -226,7 +227,8 @@ export function languageOf(languages) {
 export function speaker(language) {
   const column = language === "zh" ? 1 : 0;
   return (key, values = {}) => {
-    const words = WORDS[key]?.[column] ?? key;
+    const forms = WORDS[key] ?? [key, key];
+    const words = column === 0 && values.n === 1 ? forms[2] ?? forms[0] : forms[column];
     return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
   };
 }
