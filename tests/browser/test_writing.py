@@ -48,3 +48,42 @@ def test_a_name_that_is_too_long_is_not_cut(enter: Enter, site: Site) -> None:
     name.press("Backspace")
     form.get_by_role("button", name="Make").click()
     page.get_by_role("heading", name="👍" * 60).wait_for()
+
+
+def test_the_field_grows_with_a_text_without_breaks(enter: Enter, site: Site) -> None:
+    group = site.found("一口气")
+    with site.client("xiaoyu") as xiaoyu:
+        for number in range(40):
+            xiaoyu.post(group, text=f"line {number}")
+    page = enter("xiaoyu")
+    open_chat(page, "一口气")
+    wait_for_text(page, "line 39")
+    box = page.get_by_role("textbox", name="Write a message")
+    height = "box => box.clientHeight"
+    low = box.evaluate(height)
+    box.fill("说来话长，" * 60)
+    high = box.evaluate(height)
+    assert high > 2 * low
+    box.fill("说来话长，" * 600)
+    assert high <= box.evaluate(height) <= page.evaluate("innerHeight") * 0.4
+    # What is said last stays in sight.
+    page.wait_for_function(
+        """() => {
+            const { scrollHeight, scrollTop, clientHeight } = document.querySelector(".log");
+            return scrollHeight - scrollTop - clientHeight < 5;
+        }""",
+        timeout=1_000,
+    )
+    # What was begun is as high when one comes back to it.
+    box.fill("说来话长，" * 60)
+    site.found("别处")
+    open_chat(page, "别处")
+    page.wait_for_function(
+        f"low => ({height})(document.querySelector('textarea')) === low", arg=low
+    )
+    open_chat(page, "一口气")
+    page.wait_for_function(
+        f"high => ({height})(document.querySelector('textarea')) === high", arg=high
+    )
+    box.fill("")
+    assert box.evaluate(height) == low

@@ -9,6 +9,8 @@ const TYPING_EVERY_MS = 3_000;
 const OFFERED_MAX = 8;
 /** Drafts that are kept. */
 const DRAFTS_MAX = 100;
+/** As high as the field grows. */
+const ROWS_MAX = 6;
 /** Code points of a message, for as long as the server has not said it. */
 const TEXT_MAX = 5_000;
 
@@ -40,6 +42,8 @@ export class Composer {
   #typedMs = -TYPING_EVERY_MS;
   /** Whether the chat was just opened: it can take the focus once it is shown. */
   #wantsFocus = false;
+  /** Likewise, it has a height only then. */
+  #wantsFit = false;
 
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -61,6 +65,7 @@ export class Composer {
         this.#submit();
       },
     }, this.#offers, this.#about, this.#note, this.#excess, el("div", { class: "line" }, this.#text, this.#send));
+    window.addEventListener("resize", () => this.#fit());
   }
 
   /** Another chat is open. */
@@ -76,7 +81,7 @@ export class Composer {
     }
     this.#offer([]);
     this.#about_();
-    this.#fit();
+    this.#wantsFit = true;
     // On a phone the keyboard would cover what one has come to read.
     this.#wantsFocus = matchMedia("(min-width: 760px)").matches;
   }
@@ -91,6 +96,10 @@ export class Composer {
     this.#note.textContent = words;
     this.#text.disabled = Boolean(words);
     this.#send.disabled = Boolean(words) || this.#excessCount() > 0;
+    if (this.#wantsFit && this.#app.group !== null) {
+      this.#wantsFit = false;
+      this.#fit();
+    }
     if (this.#wantsFocus && this.#app.group !== null) {
       this.#wantsFocus = false;
       this.#text.focus();
@@ -213,7 +222,9 @@ export class Composer {
     const n = this.#excessCount();
     this.#excess.textContent = n > 0 ? this.#app.say("too_long", { n }) : "";
     this.#send.disabled = this.#text.disabled || n > 0;
-    this.#text.rows = Math.min(6, Math.max(1, this.#text.value.split("\n").length));
+    this.#text.rows = 1;
+    while (this.#text.rows < ROWS_MAX && this.#text.scrollHeight > this.#text.clientHeight) this.#text.rows += 1;
+    this.#app.pane.stay();
   }
 
   /** @param {KeyboardEvent} event */
@@ -304,6 +315,7 @@ export class Composer {
     this.#text.setSelectionRange(before.length, before.length);
     this.#mentioned.set(name, user);
     this.#offer([]);
+    this.#fit();
     this.#text.focus();
   }
 }

@@ -80,6 +80,11 @@ export class Pane {
     this.#place = this.#log.scrollHeight - this.#log.scrollTop;
   }
 
+  /** Keeps the end in sight, if it was, since what is below has another height now. */
+  stay() {
+    if (this.isAtEnd && !this.#app.log?.isDetached) this.#log.scrollTop = this.#log.scrollHeight;
+  }
+
   /** Shows the end, which is fetched anew where too much is in between. */
   async toEnd() {
     const { log } = this.#app;
