@@ -27,3 +27,26 @@ def test_whoever_goes_to_the_end_has_read_what_is_there(enter: Enter, site: Site
     with site.client("xiaoyu") as xiaoyu:
         (listed,) = [each for each in xiaoyu.chat_list if each["group"] == group]
         assert listed["read"] == seq
+
+
+def test_a_live_that_is_over_is_shown_as_over(enter: Enter, site: Site) -> None:
+    group = site.found("直播间", members=["mei"])
+    page = enter("xiaoyu")
+    open_chat(page, "直播间")
+    live = {
+        "type": "live",
+        "title": "新茶直播",
+        "url": "https://l.example/1",
+        "starts_at_ms": 1_700_000_000_000,
+    }
+    with site.client("mei") as mei:
+        seq = mei.post(group, card={**live, "state": "on"})["seq"]
+        card = page.locator(".message .card", has_text="新茶直播")
+        card.get_by_text("Begins").wait_for()
+        over = {**live, "state": "ended", "ended_ms": 1_700_000_600_000}
+        mei.edit(group, seq=seq, card=over)
+    card.get_by_text("Live, over").wait_for()
+    card.get_by_text("Ended").wait_for()
+    assert "Begins" not in card.inner_text()
+    assert "●" not in card.inner_text()
+    page.locator(".chats li", has_text="直播间").get_by_text("[Live, over] 新茶直播").wait_for()

@@ -96,6 +96,7 @@ const WORDS = Object.freeze({
   // Cards
   video: ["Video", "视频"],
   live: ["Live", "直播"],
+  live_over: ["Live, over", "直播已结束"],
   goods: ["Goods", "商品"],
   link: ["Link", "链接"],
   image: ["Picture", "图片"],
@@ -103,6 +104,7 @@ const WORDS = Object.freeze({
   place: ["Place", "位置"],
   card: ["Card", "卡片"],
   starts: ["Begins {time}", "{time} 开始"],
+  ended_at: ["Ended {time}", "{time} 结束"],
   // Dialogs
   by_name: ["Name, or a share link", "群名或分享链接"],
   find_now: ["Find", "查找"],
