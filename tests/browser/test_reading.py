@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.conftest import Enter
 from tests.browser.person import open_chat, wait_for_text
 from tests.browser.site import Site
@@ -50,3 +52,28 @@ def test_a_live_that_is_over_is_shown_as_over(enter: Enter, site: Site) -> None:
     assert "Begins" not in card.inner_text()
     assert "●" not in card.inner_text()
     page.locator(".chats li", has_text="直播间").get_by_text("[Live, over] 新茶直播").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("kick", "You were taken out of 散场 kick. Until next time"),
+        ("ban", "You were banned from 散场 ban."),
+        ("dissolve", "散场 dissolve is dissolved."),
+    ],
+)
+def test_a_chat_that_is_over_closes_with_a_word(
+    enter: Enter, site: Site, end: str, words: str
+) -> None:
+    group = site.found(f"散场 {end}", members=["mei"])
+    page = enter("mei")
+    open_chat(page, f"散场 {end}")
+    with site.client("xiaoyu") as xiaoyu:
+        if end == "kick":
+            xiaoyu.kick(group, user="mei", message="Until next time")
+        elif end == "ban":
+            xiaoyu.ban(group, user="mei")
+        else:
+            xiaoyu.dissolve(group)
+    page.locator(".toast", has_text=words).wait_for()
+    page.locator(".hint").wait_for()

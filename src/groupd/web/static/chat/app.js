@@ -12,7 +12,7 @@ import { Dialogs } from "./dialogs.js";
 import { announce, el, toast } from "./dom.js";
 import { Fetcher, pause, usersOf } from "./fetcher.js";
 import { Log } from "./log.js";
-import { glimpse } from "./messages.js";
+import { glimpse, overWords } from "./messages.js";
 import { Pane } from "./pane.js";
 import { Sidebar } from "./sidebar.js";
 import { readFragment } from "./token.js";
@@ -165,12 +165,13 @@ export class App {
   /** @param {Record<string, any>} event */
   #takeEvent(event) {
     const isNew = !this.chats.rows.has(event.group);
+    const name = this.chats.rows.get(event.group)?.name;
     const row = this.chats.take(event);
     if (event.kind === "joined" && (event.member || event.user) === this.chats.me) this.fetcher.askAnew();
     for (const user of usersOf(event)) this.fetcher.know(user);
     this.#logs.get(event.group)?.take(event);
     if (row === null) {
-      this.#over(event);
+      this.#over(event, name || event.group);
       return;
     }
     if (isNew || !row.name) this.#later(`info ${event.group}`, INFO_WAIT_MS, () => this.fetcher.look(event.group));
@@ -235,10 +236,15 @@ export class App {
     if (group !== null) this.open(group);
   }
 
-  /** @param {Record<string, any>} event by which a group is over for the user */
-  #over({ group }) {
-    this.#logs.delete(group);
-    if (group === this.group) this.close();
+  /**
+   * @param {Record<string, any>} event by which a group is over for the user
+   * @param {string} name the group's
+   */
+  #over(event, name) {
+    this.#logs.delete(event.group);
+    if (event.group === this.group) this.close();
+    const words = event.user === this.chats.me ? null : overWords(this.say, event, name);
+    if (words !== null) toast(words);
   }
 
   // --- the open chat

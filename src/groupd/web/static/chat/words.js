@@ -172,6 +172,9 @@ const WORDS = Object.freeze({
   l_slow_off: ["{who} ended the slow mode", "{who} 关闭了慢速模式"],
   l_requested: ["{who} asks to join", "{who} 申请加入"],
   l_dissolved: ["The group is dissolved", "群已解散"],
+  over_dissolved: ["{name} is dissolved.", "「{name}」已解散。"],
+  over_kicked: ["You were taken out of {name}.", "你已被移出「{name}」。"],
+  over_banned: ["You were banned from {name}.", "你已被「{name}」封禁。"],
   the_server: ["The server", "系统"],
   // Errors, by reason or code
   e_forbidden: ["You may not do this.", "你没有权限。"],
