@@ -87,3 +87,16 @@ def test_the_field_grows_with_a_text_without_breaks(enter: Enter, site: Site) ->
     )
     box.fill("")
     assert box.evaluate(height) == low
+
+
+def test_a_name_is_offered_right_after_a_chinese_character(enter: Enter, site: Site) -> None:
+    site.found("叫人", members=["mei"])
+    page = enter("xiaoyu")
+    open_chat(page, "叫人")
+    box = page.get_by_role("textbox", name="Write a message")
+    box.press_sequentially("你好@me")
+    page.get_by_role("option", name="mei").wait_for()
+    box.fill("")
+    box.press_sequentially("write to someone@me")
+    page.wait_for_timeout(300)
+    assert page.get_by_role("option").count() == 0

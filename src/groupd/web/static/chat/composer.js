@@ -247,7 +247,8 @@ export class Composer {
 
   #lookForMention() {
     const before = this.#text.value.slice(0, this.#text.selectionStart);
-    const found = before.match(/(?:^|\s|[，。！？、])@([^\s@]{0,30})$/u);
+    // Chinese has no spaces; what follows a Latin letter is an address.
+    const found = before.match(/(?:^|[^\w.%+@-])@([^\s@]{0,30})$/u);
     if (!found) {
       this.#offer([]);
       return;
