@@ -56,3 +56,14 @@ def test_a_link_is_copied_where_there_is_no_clipboard_to_ask(enter: Enter, site:
     box.focus()
     page.keyboard.press("Control+v")
     assert box.input_value() == address
+
+
+def test_one_is_one_in_english(enter: Enter, site: Site) -> None:
+    group = site.found("独自")
+    with site.client("xiaoyu") as xiaoyu:
+        seq = xiaoyu.post(group, text="a question")["seq"]
+        xiaoyu.post(group, text="an answer", reply_to=seq)
+    page = enter("xiaoyu")
+    open_chat(page, "独自")
+    page.locator(".bar").get_by_text("1 member", exact=True).wait_for()
+    page.get_by_role("button", name="1 reply", exact=True).wait_for()
