@@ -58,6 +58,16 @@ def test_a_link_is_copied_where_there_is_no_clipboard_to_ask(enter: Enter, site:
     assert box.input_value() == address
 
 
+def test_what_was_said_last_is_in_the_list_after_joining(enter: Enter, site: Site) -> None:
+    group = site.found("有话在先")
+    with site.client("xiaoyu") as xiaoyu:
+        xiaoyu.post(group, text="先来的话")
+    page = enter("lin")
+    look_for(page, "有话在先")
+    page.get_by_role("dialog").get_by_role("button", name="Join: 有话在先").click()
+    page.locator(".chats .glimpse", has_text="先来的话").wait_for()
+
+
 def test_one_is_one_in_english(enter: Enter, site: Site) -> None:
     group = site.found("独自")
     with site.client("xiaoyu") as xiaoyu:

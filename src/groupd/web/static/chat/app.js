@@ -174,6 +174,7 @@ export class App {
       this.#over(event, name || event.group);
       return;
     }
+    if (isNew) this.fetcher.last(event.group);
     if (isNew || !row.name) this.#later(`info ${event.group}`, INFO_WAIT_MS, () => this.fetcher.look(event.group));
     if (event.group !== this.group) return;
     if (LOOK_AGAIN.has(event.kind)) this.#later("info", INFO_WAIT_MS, () => this.fetcher.look(event.group));

@@ -137,6 +137,16 @@ export class Chats {
   }
 
   /**
+   * Takes what was said last, before the group was heard of.
+   * @param {string} group
+   * @param {import("./log.js").Message} message
+   */
+  takeLast(group, { seq, user, text, card, timeMs, isRecalled }) {
+    const row = this.rows.get(group);
+    if (row !== undefined && (row.last?.seq ?? 0) < seq) row.last = { seq, user, text, card, timeMs, isRecalled };
+  }
+
+  /**
    * Takes a preference that was set on some device of the user's.
    * @param {Record<string, any>} event `chat_set`
    */

@@ -74,6 +74,25 @@ export class Fetcher {
     this.#app.render();
   }
 
+  /**
+   * Fetches what was said last in a group that one has just come into.
+   * @param {string} group
+   */
+  async last(group) {
+    const { chats, client } = this.#app;
+    try {
+      const { events } = await client.call("history", { group, limit: PAGE });
+      const shown = await this.#shown(group, events);
+      const said = events.filter((/** @type {any} */ { seq }) => shown[seq]).at(-1);
+      if (said === undefined) return;
+      chats.takeLast(group, messageOf(said, shown[said.seq], said.seq));
+      await this.know(said.user);
+    } catch {
+      // Then the next that is said is the first in the list.
+    }
+    this.#app.render();
+  }
+
   /** Fetches what was said before the first message that is shown. */
   async loadOlder() {
     const { log } = this.#app;
