@@ -58,6 +58,32 @@ def test_a_link_is_copied_where_there_is_no_clipboard_to_ask(enter: Enter, site:
     assert box.input_value() == address
 
 
+def test_a_share_address_is_known_whatever_follows_the_code(enter: Enter, site: Site) -> None:
+    site.found("有尾巴")
+    code = site.shared("有尾巴")
+    page = enter("lin")
+    for address in (
+        f"{site.web}/g/{code}#token={'x' * 300}",
+        f"{site.web}/g/{code}/?from=wechat",
+        f"{site.web}/chat#code={code}",
+    ):
+        look_for(page, address)
+        page.get_by_role("dialog", name="有尾巴").wait_for()
+        page.keyboard.press("Escape")
+
+
+def test_who_is_declined_is_told_by_which_group(enter: Enter, site: Site) -> None:
+    group = site.found("谢绝", join_policy="approval")
+    page = enter("lin")
+    look_for(page, "谢绝")
+    page.get_by_role("dialog").get_by_role("button", name="Ask to join: 谢绝").click()
+    page.locator(".toast", has_text="You asked to join").wait_for()
+    page.keyboard.press("Escape")
+    with site.client("xiaoyu") as xiaoyu:
+        xiaoyu.decline(group, user="lin")
+    page.locator(".toast", has_text="You were not let into 谢绝.").wait_for()
+
+
 def test_what_was_said_last_is_in_the_list_after_joining(enter: Enter, site: Site) -> None:
     group = site.found("有话在先")
     with site.client("xiaoyu") as xiaoyu:
@@ -66,6 +92,14 @@ def test_what_was_said_last_is_in_the_list_after_joining(enter: Enter, site: Sit
     look_for(page, "有话在先")
     page.get_by_role("dialog").get_by_role("button", name="Join: 有话在先").click()
     page.locator(".chats .glimpse", has_text="先来的话").wait_for()
+
+
+def test_escape_leaves_the_search_at_the_first_press(enter: Enter) -> None:
+    page = enter("lin")
+    look_for(page, "nothing of that name")
+    page.get_by_role("dialog").get_by_text("No group was found").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached", timeout=3_000)
 
 
 def test_one_is_one_in_english(enter: Enter, site: Site) -> None:

@@ -207,7 +207,7 @@ export class App {
     } else if (event.kind === "invited") {
       this.dialogs.invited(event.group);
     } else if (event.kind === "declined") {
-      toast(this.say("e_cooldown"));
+      this.dialogs.declined(event.group);
     }
   }
 

@@ -6,8 +6,10 @@ import { pause } from "./fetcher.js";
 import { forgetCode } from "./token.js";
 import { errorWords } from "./words.js";
 
-/** A share link's code, alone or in an address. */
-const CODE = /(?:^|\/)([\w-]{38})\/?$/;
+/** A share link's code, alone or in an address, whatever follows it there. */
+const CODE = /(?:^|\/|[#?&]code=)([\w-]{38})\/?(?:[?#&].*)?$/;
+/** The longest address that is looked at: it may have a token after its code. */
+const QUERY_MAX = 20_000;
 const DAY_MS = 86_400_000;
 /** How long a chat may take to appear in the list after it was joined. */
 const PATIENCE_MS = 10_000;
@@ -75,7 +77,14 @@ export class Doors {
     const list = el("ul", { class: "plainlist" });
     this.open(say("search"), (close) => [
       el("form", {
-        class: "oneline", onsubmit: (/** @type {any} */ event) => {
+        class: "oneline",
+        // The field takes the first Escape to be emptied.
+        onkeydown: (/** @type {KeyboardEvent} */ event) => {
+          if (event.key !== "Escape" || event.isComposing) return;
+          event.preventDefault();
+          close();
+        },
+        onsubmit: (/** @type {any} */ event) => {
           event.preventDefault();
           const query = event.target.elements.query.value.trim();
           const code = query.match(CODE);
@@ -87,7 +96,7 @@ export class Doors {
           }
         },
       },
-      el("input", { name: "query", type: "search", placeholder: say("by_name"), "aria-label": say("by_name"), maxlength: "200", autofocus: true }),
+      el("input", { name: "query", type: "search", placeholder: say("by_name"), "aria-label": say("by_name"), maxlength: QUERY_MAX, autofocus: true }),
       el("button", { type: "submit", class: "primary" }, say("find_now"))),
       list,
     ]);
@@ -196,6 +205,21 @@ export class Doors {
       } },
       { label: say("decline"), act: () => app.act("decline_invite", { group }) },
     ]);
+  }
+
+  /**
+   * Tells that one is not let into a group.
+   * @param {string} group
+   */
+  async declined(group) {
+    const { client, say } = this.app;
+    try {
+      const { name } = await client.call("info", { group });
+      toast(say("declined", { name }));
+    } catch {
+      // One that is not shown to everybody has no name for those outside.
+      toast(say("e_cooldown"));
+    }
   }
 
   /** Makes a group. */

@@ -114,6 +114,7 @@ const WORDS = Object.freeze({
   open: ["Open", "打开"],
   asked: ["You asked to join. An admin will decide.", "已申请，等待管理员同意。"],
   joined_now: ["You are in.", "已加入。"],
+  declined: ["You were not let into {name}.", "「{name}」没有同意你的申请。"],
   invited: ["You are invited to {name}.", "你被邀请加入「{name}」。"],
   accept: ["Accept", "接受"],
   shared_by: ["Shared by {name}", "由 {name} 分享"],
