@@ -10,11 +10,12 @@ import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { Dialogs } from "./dialogs.js";
 import { announce, el, toast } from "./dom.js";
-import { Fetcher, pause, usersOf } from "./fetcher.js";
+import { Fetcher, usersOf } from "./fetcher.js";
 import { Log } from "./log.js";
-import { glimpse, overWords } from "./messages.js";
+import { overWords } from "./messages.js";
 import { Pane } from "./pane.js";
 import { Sidebar } from "./sidebar.js";
+import { Teller } from "./teller.js";
 import { readFragment } from "./token.js";
 import { errorWords } from "./words.js";
 
@@ -24,8 +25,6 @@ const LOGS_MAX = 8;
 const BATCH = 500;
 const READ_WAIT_MS = 400;
 const INFO_WAIT_MS = 300;
-/** How long what was said waits to be told with a name. */
-const NAME_WAIT_MS = 2_000;
 /** Kinds after which a look at the group shows something else. */
 const LOOK_AGAIN = new Set([
   "announced", "pinned", "unpinned", "updated", "role_set", "transferred", "joined", "left",
@@ -45,6 +44,7 @@ export class App {
   chats = new Chats();
   /** @type {Map<string, Log>} the one used last stands last */
   #logs = new Map();
+  #teller = new Teller(this);
   #isDrawn = true;
   #isReading = false;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
@@ -179,25 +179,10 @@ export class App {
     if (event.group !== this.group) return;
     if (LOOK_AGAIN.has(event.kind)) this.#later("info", INFO_WAIT_MS, () => this.fetcher.look(event.group));
     if ((event.kind === "posted" || event.kind === "announced") && event.user !== this.chats.me) {
-      this.#tell(event);
+      this.#teller.tell(event);
       this.pane.cameIn();
     }
     this.#seen();
-  }
-
-  /** When all before has been told. */
-  #told = Promise.resolve();
-
-  /**
-   * Tells what was said to those who do not see it: in its order, and by names, as far as they come.
-   * @param {Record<string, any>} event
-   */
-  #tell({ group, user, text = "", card }) {
-    const words = glimpse({ text, card, isRecalled: false }, this.say);
-    const known = Promise.race([this.fetcher.know(user), pause(NAME_WAIT_MS)]);
-    this.#told = this.#told.then(() => known).then(() => {
-      announce(this.say("said", { name: this.chats.nameOf(group, user), text: words }));
-    });
   }
 
   /** @param {Record<string, any>} event */
