@@ -149,7 +149,7 @@ export class Doors {
       await this.enter(card.group);
       return;
     }
-    await app.fetcher.meet([sharer, card.owner].filter((user) => user && app.fetcher.isStranger(user)));
+    if (sharer) await app.fetcher.meetStranger(sharer);
     const mayJoin = status === "joined" || status === "pending";
     const box = this.open(card.name, (close) => [
       el("div", { class: "face" }, avatar(card.group, card.name, card.picture)),

@@ -166,7 +166,7 @@ export class Fetcher {
   async #meetIn(events) {
     const { chats } = this.#app;
     const users = new Set(events.flatMap(usersOf));
-    await this.meet([...users].filter((user) => this.isStranger(user)));
+    await this.meet([...users].filter((user) => this.#isStranger(user)));
     // Nobody is told of those who only ask to join: they have said it themselves.
     for (const { kind, member, user, name } of events) {
       const whom = member || user;
@@ -204,7 +204,7 @@ export class Fetcher {
    */
   async know(user) {
     if (!user) return;
-    if (!this.isStranger(user)) {
+    if (!this.#isStranger(user)) {
       await this.#coming.get(user);
       return;
     }
@@ -217,9 +217,24 @@ export class Fetcher {
    * Whether somebody is to be asked for: they are not known, nor were asked for just now.
    * @param {string} user
    */
-  isStranger(user) {
+  #isStranger(user) {
     if (this.#app.chats.people.has(user) || this.#coming.has(user)) return false;
     return performance.now() >= (this.#untold.get(user)?.atMs ?? 0);
+  }
+
+  /**
+   * Learns what somebody is called with whom one need not share a group.
+   * @param {string} user
+   */
+  async meetStranger(user) {
+    const { chats, client } = this.#app;
+    if (chats.people.get(user)?.name) return;
+    try {
+      const { name, picture } = await client.call("profile", { user });
+      if (name) chats.meet(user, name, picture);
+    } catch {
+      // Then they are called by their id, until there is a common group.
+    }
   }
 
   /** The user shares another group: more may be told now of whom nothing was. */
