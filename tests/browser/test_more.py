@@ -140,7 +140,7 @@ def test_what_is_refused_in_a_dialog_is_said_in_front_of_it(enter: Enter, site: 
         guest.join(group)
     page = enter("xiaoyu")
     open_chat(page, "满座")
-    page.get_by_role("button", name="1 ask to join").click()
+    page.get_by_role("button", name="1 asks to join").click()
     decline = page.get_by_role("dialog").get_by_role("button", name="Decline: guest-1")
     decline.wait_for()
     with site.client("guest-1") as guest:

@@ -96,6 +96,19 @@ def test_on_a_phone_there_is_one_column_and_a_way_back(enter: Enter, site: Site)
     page.locator(".side").wait_for()
 
 
+def test_the_list_is_as_wide_as_a_phone_whatever_a_chat_is_called(enter: Enter, site: Site) -> None:
+    name = "西湖边上的老茶馆" * 7 + "周末见面"
+    group = site.found(name, members=["mei"])
+    with site.client("xiaoyu") as xiaoyu:
+        xiaoyu.post(group, text="一" * 500)
+    page = enter("mei", **PHONE)
+    page.locator(".chats .glimpse", has_text="一一一").wait_for()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    button = page.get_by_role("button", name="New group").bounding_box()
+    assert button is not None
+    assert button["x"] + button["width"] <= 390
+
+
 def test_everything_is_reached_by_the_keyboard(enter: Enter, site: Site) -> None:
     site.found("键盘甲", owner="lin", members=["eve"])
     site.found("键盘乙", owner="lin", members=["eve"])

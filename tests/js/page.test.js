@@ -22,6 +22,7 @@ function loaded(events, { head = events.at(-1)?.seq ?? 0, more = false, shown = 
   const log = new Log(G, "me");
   log.begin();
   log.reset({ events, head, more }, shown);
+  log.end();
   return log;
 }
 
@@ -35,6 +36,7 @@ test("what was fetched and what is heard meet without a double", () => {
   // Heard while the page is on its way, of which it has two already.
   for (const seq of [3, 4, 5]) log.take(post(seq));
   log.reset({ events: [1, 2, 3, 4].map((seq) => post(seq)), head: 4, more: false }, {});
+  log.end();
   log.take(post(6));
   log.take(post(6));
   assert.deepEqual(texts(log), ["m1", "m2", "m3", "m4", "m5", "m6"]);
@@ -94,6 +96,37 @@ test("pages come in before what is there, once", () => {
   log.prepend({ events: [post(1)], more: false }, {});
   assert.deepEqual(texts(log), ["m1", "m2", "m3", "m4", "m5"]);
   assert.equal(log.hasOlder, false);
+});
+
+test("what is heard while an older page comes in is not lost, and counts once", () => {
+  const log = loaded([post(4)], { head: 4, more: true });
+  log.begin();
+  log.take(event(5, "reacted", { message: 1, reaction: "👍" }));
+  log.take(event(6, "recalled", { message: 2, edits: [] }));
+  log.take(event(7, "edited", { message: 3, text: "better" }));
+  log.take(event(8, "reacted", { message: 4, reaction: "👍" }));
+  log.take(post(9, { reply_to: 1 }));
+  // What is said meanwhile is shown at once.
+  assert.deepEqual(texts(log), ["m4", "m9"]);
+  // The page knows of the first of these.
+  const shown = shownOf({
+    head: 5, messages: [{ seq: 1, event: post(1), reactions: { "👍": 1 }, mine: [], replies: 0 }],
+  });
+  log.prepend({ events: [post(1), post(2), post(3)], more: false }, shown);
+  log.end();
+  assert.deepEqual(texts(log), ["m1", "", "better", "m4", "m9"]);
+  assert.equal(log.at(2).message.isRecalled, true);
+  assert.equal(log.at(4).message.reactions.get("👍"), 1);
+  const { reactions, replies } = log.at(1).message;
+  assert.deepEqual([reactions.get("👍"), replies], [1, 1]);
+  log.take(event(10, "reacted", { message: 4, reaction: "👍", user: "lin" }));
+  assert.equal(log.at(4).message.reactions.get("👍"), 2);
+});
+
+test("a page that has no end where the log begins is not taken", () => {
+  const log = loaded([post(9)], { head: 9, more: true });
+  log.prepend({ events: [post(2), post(3)], more: true }, {}, 4);
+  assert.deepEqual(texts(log), ["m9"]);
 });
 
 test("no more is kept than may be: at the far end it goes, and is not mixed up", () => {
@@ -224,6 +257,7 @@ test("any order of lists, pages and pushes ends alike", () => {
         log.begin();
       } else if (isAsked && !log.isLoaded && chance() < 0.3) {
         log.reset({ events: all.slice(-5), head: all.length, more: all.length > 5 }, {});
+        log.end();
       }
     }
     if (!log.isLoaded) continue;
@@ -239,9 +273,10 @@ test("both languages have all words, with the same values in them", () => {
   const [en, zh] = [speaker("en"), speaker("zh")];
   const folder = new URL("../../src/groupd/web/static/chat/", import.meta.url);
   const text = readFileSync(new URL("words.js", folder), "utf8");
-  for (const [, key, first, second] of text.matchAll(/^  (\w+): \[\s*"((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)",?\s*\]/gm)) {
+  for (const [, key, first, second, one] of text.matchAll(/^  (\w+): \[\s*"((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)",?\s*(?:"((?:[^"\\]|\\.)*)")?\s*\]/gm)) {
     const values = (words) => [...words.matchAll(/\{\w+\}/g)].map(String).sort();
     assert.deepEqual(values(first), values(second), key);
+    if (one) assert.deepEqual(values(first), values(one), key);
   }
   for (const key of KEYS) assert.ok(en(key) && zh(key), key);
   const used = readdirSync(folder).filter((name) => name.endsWith(".js") && name !== "words.js")

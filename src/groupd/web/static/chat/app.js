@@ -10,11 +10,12 @@ import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { Dialogs } from "./dialogs.js";
 import { announce, el, toast } from "./dom.js";
-import { Fetcher, pause, usersOf } from "./fetcher.js";
+import { Fetcher, usersOf } from "./fetcher.js";
 import { Log } from "./log.js";
-import { glimpse } from "./messages.js";
+import { overWords } from "./messages.js";
 import { Pane } from "./pane.js";
 import { Sidebar } from "./sidebar.js";
+import { Teller } from "./teller.js";
 import { readFragment } from "./token.js";
 import { errorWords } from "./words.js";
 
@@ -24,8 +25,6 @@ const LOGS_MAX = 8;
 const BATCH = 500;
 const READ_WAIT_MS = 400;
 const INFO_WAIT_MS = 300;
-/** How long what was said waits to be told with a name. */
-const NAME_WAIT_MS = 2_000;
 /** Kinds after which a look at the group shows something else. */
 const LOOK_AGAIN = new Set([
   "announced", "pinned", "unpinned", "updated", "role_set", "transferred", "joined", "left",
@@ -45,6 +44,7 @@ export class App {
   chats = new Chats();
   /** @type {Map<string, Log>} the one used last stands last */
   #logs = new Map();
+  #teller = new Teller(this);
   #isDrawn = true;
   #isReading = false;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
@@ -165,36 +165,24 @@ export class App {
   /** @param {Record<string, any>} event */
   #takeEvent(event) {
     const isNew = !this.chats.rows.has(event.group);
+    const name = this.chats.rows.get(event.group)?.name;
     const row = this.chats.take(event);
+    if (event.kind === "joined" && (event.member || event.user) === this.chats.me) this.fetcher.askAnew();
     for (const user of usersOf(event)) this.fetcher.know(user);
     this.#logs.get(event.group)?.take(event);
     if (row === null) {
-      this.#over(event);
+      this.#over(event, name || event.group);
       return;
     }
+    if (isNew) this.fetcher.last(event.group);
     if (isNew || !row.name) this.#later(`info ${event.group}`, INFO_WAIT_MS, () => this.fetcher.look(event.group));
     if (event.group !== this.group) return;
     if (LOOK_AGAIN.has(event.kind)) this.#later("info", INFO_WAIT_MS, () => this.fetcher.look(event.group));
     if ((event.kind === "posted" || event.kind === "announced") && event.user !== this.chats.me) {
-      this.#tell(event);
+      this.#teller.tell(event);
       this.pane.cameIn();
     }
     this.#seen();
-  }
-
-  /** When all before has been told. */
-  #told = Promise.resolve();
-
-  /**
-   * Tells what was said to those who do not see it: in its order, and by names, as far as they come.
-   * @param {Record<string, any>} event
-   */
-  #tell({ group, user, text = "", card }) {
-    const words = glimpse({ text, card, isRecalled: false }, this.say);
-    const known = Promise.race([this.fetcher.know(user), pause(NAME_WAIT_MS)]);
-    this.#told = this.#told.then(() => known).then(() => {
-      announce(this.say("said", { name: this.chats.nameOf(group, user), text: words }));
-    });
   }
 
   /** @param {Record<string, any>} event */
@@ -204,7 +192,7 @@ export class App {
     } else if (event.kind === "invited") {
       this.dialogs.invited(event.group);
     } else if (event.kind === "declined") {
-      toast(this.say("e_cooldown"));
+      this.dialogs.declined(event.group);
     }
   }
 
@@ -212,6 +200,7 @@ export class App {
   #takeSignal({ kind, group, user, seq }) {
     if (kind === "typing") {
       this.chats.typing(group, user, performance.now());
+      this.fetcher.know(user);
     } else if (kind === "read" && Number.isInteger(seq)) {
       // It answers how much is unread after that.
       this.client.call("read", { group, seq }).then(
@@ -233,10 +222,15 @@ export class App {
     if (group !== null) this.open(group);
   }
 
-  /** @param {Record<string, any>} event by which a group is over for the user */
-  #over({ group }) {
-    this.#logs.delete(group);
-    if (group === this.group) this.close();
+  /**
+   * @param {Record<string, any>} event by which a group is over for the user
+   * @param {string} name the group's
+   */
+  #over(event, name) {
+    this.#logs.delete(event.group);
+    if (event.group === this.group) this.close();
+    const words = event.user === this.chats.me ? null : overWords(this.say, event, name);
+    if (words !== null) toast(words);
   }
 
   // --- the open chat

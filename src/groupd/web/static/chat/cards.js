@@ -20,8 +20,21 @@ export function cardView(card, page) {
  * @param {import("./words.js").Say} say
  */
 export function cardWords(card, say) {
-  const kind = Object.hasOwn(TYPES, card?.type) ? say(card.type) : say("card");
-  return `[${kind}] ${titleOf(card)}`;
+  return `[${kindOf(card, say)}] ${titleOf(card)}`;
+}
+
+/**
+ * @param {any} card
+ * @param {import("./words.js").Say} say
+ */
+function kindOf(card, say) {
+  if (!Object.hasOwn(TYPES, card?.type)) return say("card");
+  return say(isOver(card) ? "live_over" : card.type);
+}
+
+/** @param {any} card */
+function isOver(card) {
+  return card.type === "live" && card.state === "ended";
 }
 
 /** @param {any} card */
@@ -42,12 +55,12 @@ function titleOf(card) {
  */
 function frame(card, { say }, { cover, lines = [], mark }) {
   const src = safePicture(cover);
-  const kind = Object.hasOwn(TYPES, card.type) ? say(card.type) : say("card");
+  const type = Object.hasOwn(TYPES, card.type) ? card.type : "other";
   return outLink(
-    card.url, { class: `card card-${Object.hasOwn(TYPES, card.type) ? card.type : "other"}` },
+    card.url, { class: `card card-${type}${isOver(card) ? " over" : ""}` },
     src && picture(src),
     el("span", { class: "card-text" },
-      el("span", { class: "card-kind" }, el("span", { "aria-hidden": "true" }, mark, " "), kind),
+      el("span", { class: "card-kind" }, el("span", { "aria-hidden": "true" }, mark, " "), kindOf(card, say)),
       el("strong", { dir: "auto" }, titleOf(card)),
       ...lines.filter(Boolean).map((line) => el("span", { class: "card-line", dir: "auto" }, line))),
   );
@@ -102,6 +115,17 @@ export function size(bytes) {
   return `${unit ? left.toFixed(1) : left} ${units[unit]}`;
 }
 
+/**
+ * Says when something begins or is over, where that is told.
+ * @param {string} key
+ * @param {unknown} ms
+ * @param {Page} page
+ */
+function when(key, ms, page) {
+  const time = moment(ms, page.language);
+  return time ? page.say(key, { time }) : null;
+}
+
 /** @param {any} card @param {Page} page */
 function other(card, page) {
   return frame(card, page, { mark: "◇" });
@@ -114,9 +138,9 @@ const TYPES = {
   }),
   live: (card, page) => frame(card, page, {
     cover: card.cover,
-    mark: "●",
-    lines: [card.host ?? null, card.starts_at_ms === undefined ? null
-      : page.say("starts", { time: moment(card.starts_at_ms, page.language) })],
+    mark: isOver(card) ? "○" : "●",
+    lines: [card.host ?? null, isOver(card) ? when("ended_at", card.ended_ms, page)
+      : when("starts", card.starts_at_ms, page)],
   }),
   goods: (card, page) => {
     const { language } = page;

@@ -11,6 +11,8 @@ export const TYPING_MS = 5_000;
 const TYPING_MAX = 20;
 /** Names that are kept. */
 const PEOPLE_MAX = 5_000;
+/** Kinds that say what somebody is called. */
+export const NAMING = new Set(["joined", "requested"]);
 
 /**
  * @typedef {object} Chat
@@ -89,7 +91,7 @@ export class Chats {
    * @returns {Chat | null}
    */
   take(event) {
-    if (event.kind === "joined") this.meet(event.member || event.user, event.name, "");
+    if (NAMING.has(event.kind)) this.meet(event.member || event.user, event.name);
     let row = this.rows.get(event.group);
     if (row === undefined) {
       row = rowOf({ group: event.group, name: "", head: event.seq - 1, read: event.seq - 1 });
@@ -135,6 +137,16 @@ export class Chats {
   }
 
   /**
+   * Takes what was said last, before the group was heard of.
+   * @param {string} group
+   * @param {import("./log.js").Message} message
+   */
+  takeLast(group, { seq, user, text, card, timeMs, isRecalled }) {
+    const row = this.rows.get(group);
+    if (row !== undefined && (row.last?.seq ?? 0) < seq) row.last = { seq, user, text, card, timeMs, isRecalled };
+  }
+
+  /**
    * Takes a preference that was set on some device of the user's.
    * @param {Record<string, any>} event `chat_set`
    */
@@ -162,14 +174,6 @@ export class Chats {
       name: name || known?.name || "", picture: picture || known?.picture || "",
     });
     forgetFirst(this.people, PEOPLE_MAX);
-  }
-
-  /**
-   * Forgets that somebody was met of whom nothing has come.
-   * @param {string} user
-   */
-  unmeet(user) {
-    if (!this.people.get(user)?.name) this.people.delete(user);
   }
 
   /**
@@ -320,7 +324,7 @@ function lastOf(event, edited) {
  * @param {Map<any, any>} map
  * @param {number} countMax
  */
-function forgetFirst(map, countMax) {
+export function forgetFirst(map, countMax) {
   for (const key of map.keys()) {
     if (map.size <= countMax) return;
     map.delete(key);

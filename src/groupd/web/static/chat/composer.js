@@ -1,6 +1,6 @@
 /** Where one writes: a text, whom it replies to, and whom it mentions. */
 
-import { el } from "./dom.js";
+import { el, excess } from "./dom.js";
 import { glimpse } from "./messages.js";
 import { sign } from "./signs.js";
 
@@ -9,6 +9,10 @@ const TYPING_EVERY_MS = 3_000;
 const OFFERED_MAX = 8;
 /** Drafts that are kept. */
 const DRAFTS_MAX = 100;
+/** As high as the field grows. */
+const ROWS_MAX = 6;
+/** Code points of a message, for as long as the server has not said it. */
+const TEXT_MAX = 5_000;
 
 export class Composer {
   #app;
@@ -19,6 +23,7 @@ export class Composer {
   #offers;
   #send;
   #note = el("p", { class: "note", hidden: true });
+  #excess = el("p", { class: "note excess", role: "status" });
   /** @type {import("./log.js").Message | null} */
   #replyTo = null;
   /** @type {import("./log.js").Message | null} */
@@ -37,6 +42,8 @@ export class Composer {
   #typedMs = -TYPING_EVERY_MS;
   /** Whether the chat was just opened: it can take the focus once it is shown. */
   #wantsFocus = false;
+  /** Likewise, it has a height only then. */
+  #wantsFit = false;
 
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -44,7 +51,7 @@ export class Composer {
     const { say } = app;
     this.#text = el("textarea", {
       rows: "1", placeholder: say("say"), "aria-label": say("say"), enterkeyhint: "send",
-      "aria-autocomplete": "list", "aria-controls": "offers", autocomplete: "off", maxlength: "5000",
+      "aria-autocomplete": "list", "aria-controls": "offers", autocomplete: "off",
       oninput: () => this.#typed(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
       onblur: () => setTimeout(() => this.#offer([]), 150),
@@ -57,7 +64,8 @@ export class Composer {
         event.preventDefault();
         this.#submit();
       },
-    }, this.#offers, this.#about, this.#note, el("div", { class: "line" }, this.#text, this.#send));
+    }, this.#offers, this.#about, this.#note, this.#excess, el("div", { class: "line" }, this.#text, this.#send));
+    window.addEventListener("resize", () => this.#fit());
   }
 
   /** Another chat is open. */
@@ -73,7 +81,7 @@ export class Composer {
     }
     this.#offer([]);
     this.#about_();
-    this.#fit();
+    this.#wantsFit = true;
     // On a phone the keyboard would cover what one has come to read.
     this.#wantsFocus = matchMedia("(min-width: 760px)").matches;
   }
@@ -86,7 +94,12 @@ export class Composer {
     const words = isMuted ? say("you_are_muted", { time: this.#app.clockTime(mutedMs) }) : isAllMuted ? say("all_muted") : "";
     this.#note.hidden = !words;
     this.#note.textContent = words;
-    this.#text.disabled = this.#send.disabled = Boolean(words);
+    this.#text.disabled = Boolean(words);
+    this.#send.disabled = Boolean(words) || this.#excessCount() > 0;
+    if (this.#wantsFit && this.#app.group !== null) {
+      this.#wantsFit = false;
+      this.#fit();
+    }
     if (this.#wantsFocus && this.#app.group !== null) {
       this.#wantsFocus = false;
       this.#text.focus();
@@ -131,7 +144,7 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value.trim();
-    if (!text || this.#text.disabled) return;
+    if (!text || this.#text.disabled || this.#excessCount() > 0) return;
     const mentions = this.#mentionsIn(text);
     if (this.#editing) {
       const { seq, card } = this.#editing;
@@ -200,8 +213,18 @@ export class Composer {
     this.#app.client.call("typing", { group: this.#app.group }).catch(() => {});
   }
 
+  /** How many code points are more than a message may have. */
+  #excessCount() {
+    return excess(this.#text.value, this.#app.client.limits.text_max ?? TEXT_MAX);
+  }
+
   #fit() {
-    this.#text.rows = Math.min(6, Math.max(1, this.#text.value.split("\n").length));
+    const n = this.#excessCount();
+    this.#excess.textContent = n > 0 ? this.#app.say("too_long", { n }) : "";
+    this.#send.disabled = this.#text.disabled || n > 0;
+    this.#text.rows = 1;
+    while (this.#text.rows < ROWS_MAX && this.#text.scrollHeight > this.#text.clientHeight) this.#text.rows += 1;
+    this.#app.pane.stay();
   }
 
   /** @param {KeyboardEvent} event */
@@ -224,7 +247,8 @@ export class Composer {
 
   #lookForMention() {
     const before = this.#text.value.slice(0, this.#text.selectionStart);
-    const found = before.match(/(?:^|\s|[，。！？、])@([^\s@]{0,30})$/u);
+    // Chinese has no spaces; what follows a Latin letter is an address.
+    const found = before.match(/(?:^|[^\w.%+@-])@([^\s@]{0,30})$/u);
     if (!found) {
       this.#offer([]);
       return;
@@ -292,6 +316,7 @@ export class Composer {
     this.#text.setSelectionRange(before.length, before.length);
     this.#mentioned.set(name, user);
     this.#offer([]);
+    this.#fit();
     this.#text.focus();
   }
 }

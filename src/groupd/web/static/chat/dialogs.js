@@ -1,10 +1,9 @@
 /** What opens over the chat: a message's menu, members, pins, requests, the group itself. */
 
-import { avatar, el, toast } from "./dom.js";
+import { avatar, el, limited, putOnClipboard, toast } from "./dom.js";
 import { Doors } from "./doors.js";
 import { LIKE, messageView } from "./messages.js";
 import { sign } from "./signs.js";
-import { errorWords } from "./words.js";
 
 /** Join requests of a page. */
 const REQUESTS_PAGE = 50;
@@ -155,7 +154,7 @@ export class Dialogs extends Doors {
         const text = event.target.elements.text.value.trim();
         if (text && await app.act("announce", { group, text })) event.target.reset();
       },
-    }, el("label", {}, say("announcement"), el("textarea", { name: "text", rows: "3", maxlength: "2000" })),
+    }, el("label", {}, say("announcement"), limited(el("textarea", { name: "text", rows: "3" }), 2_000, say)),
     el("button", { type: "submit", class: "primary" }, say("announce")));
     this.open(info.direct ? row.name : info.name, (close) => [
       info.description && el("p", { dir: "auto" }, info.description),
@@ -191,11 +190,6 @@ export class Dialogs extends Doors {
 
   /** @param {string} text */
   async copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      toast(this.app.say("copied"));
-    } catch (error) {
-      toast(errorWords(this.app.say, error));
-    }
+    toast(this.app.say(await putOnClipboard(text) ? "copied" : "not_copied"));
   }
 }

@@ -37,6 +37,32 @@ function isThere(child) {
 }
 
 /**
+ * Says how many code points, as the server counts them, are more than a text may have.
+ * @param {string} text
+ * @param {number} most
+ */
+export function excess(text, most) {
+  // Most texts are too short for that to be a question.
+  if (text.length <= most) return 0;
+  return Math.max(0, [...text.trim().normalize("NFC")].length - most);
+}
+
+/**
+ * Lets a field of a form say when it has too much, in place of a `maxlength`, which would cut it
+ * without a word.
+ * @param {any} field
+ * @param {number} most code points
+ * @param {import("./words.js").Say} say
+ */
+export function limited(field, most, say) {
+  field.addEventListener("input", () => {
+    const n = excess(field.value, most);
+    field.setCustomValidity(n > 0 ? say("too_long", { n }) : "");
+  });
+  return field;
+}
+
+/**
  * Makes a button with a picture sign and a name for those who do not see it.
  * @param {string} what see `signs.js`
  * @param {string} name
@@ -124,9 +150,42 @@ export function avatar(key, name, url) {
  */
 function region(id) {
   const found = document.getElementById(id);
-  const front = document.querySelector("dialog:modal") ?? document.body;
-  if (found && found.parentElement !== front) front.append(found);
+  if (found && found.parentElement !== front()) front().append(found);
   return found;
+}
+
+/** What can be seen, heard and focused now. */
+function front() {
+  return document.querySelector("dialog:modal") ?? document.body;
+}
+
+/**
+ * Puts a text on the clipboard.
+ * @param {string} text
+ * @returns {Promise<boolean>} whether it is there
+ */
+export async function putOnClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Over plain HTTP there is none, and it may be refused; what is selected can be copied still.
+    return copySelected(text);
+  }
+}
+
+/** @param {string} text */
+function copySelected(text) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const field = el("textarea", { class: "unseen", readOnly: true, tabindex: "-1", "aria-hidden": "true" });
+  field.value = text;
+  front().append(field);
+  field.focus();
+  field.select();
+  const isDone = document.execCommand("copy");
+  field.remove();
+  focused?.focus();
+  return isDone;
 }
 
 /** Says something to those who listen to the page instead of seeing it. @param {string} words */

@@ -1,13 +1,15 @@
 /** The ways into a group: searching, a share link, making one, being invited. */
 
-import { avatar, dialog, el, toast } from "./dom.js";
+import { avatar, dialog, el, limited, toast } from "./dom.js";
 import { cardWords } from "./cards.js";
 import { pause } from "./fetcher.js";
 import { forgetCode } from "./token.js";
 import { errorWords } from "./words.js";
 
-/** A share link's code, alone or in an address. */
-const CODE = /(?:^|\/)([\w-]{38})\/?$/;
+/** A share link's code, alone or in an address, whatever follows it there. */
+const CODE = /(?:^|\/|[#?&]code=)([\w-]{38})\/?(?:[?#&].*)?$/;
+/** The longest address that is looked at: it may have a token after its code. */
+const QUERY_MAX = 20_000;
 const DAY_MS = 86_400_000;
 /** How long a chat may take to appear in the list after it was joined. */
 const PATIENCE_MS = 10_000;
@@ -75,7 +77,14 @@ export class Doors {
     const list = el("ul", { class: "plainlist" });
     this.open(say("search"), (close) => [
       el("form", {
-        class: "oneline", onsubmit: (/** @type {any} */ event) => {
+        class: "oneline",
+        // The field takes the first Escape to be emptied.
+        onkeydown: (/** @type {KeyboardEvent} */ event) => {
+          if (event.key !== "Escape" || event.isComposing) return;
+          event.preventDefault();
+          close();
+        },
+        onsubmit: (/** @type {any} */ event) => {
           event.preventDefault();
           const query = event.target.elements.query.value.trim();
           const code = query.match(CODE);
@@ -87,7 +96,7 @@ export class Doors {
           }
         },
       },
-      el("input", { name: "query", type: "search", placeholder: say("by_name"), "aria-label": say("by_name"), maxlength: "200", autofocus: true }),
+      el("input", { name: "query", type: "search", placeholder: say("by_name"), "aria-label": say("by_name"), maxlength: QUERY_MAX, autofocus: true }),
       el("button", { type: "submit", class: "primary" }, say("find_now"))),
       list,
     ]);
@@ -140,7 +149,7 @@ export class Doors {
       await this.enter(card.group);
       return;
     }
-    await app.fetcher.meet([sharer, card.owner].filter((user) => user && !app.chats.people.has(user)));
+    if (sharer) await app.fetcher.meetStranger(sharer);
     const mayJoin = status === "joined" || status === "pending";
     const box = this.open(card.name, (close) => [
       el("div", { class: "face" }, avatar(card.group, card.name, card.picture)),
@@ -198,6 +207,21 @@ export class Doors {
     ]);
   }
 
+  /**
+   * Tells that one is not let into a group.
+   * @param {string} group
+   */
+  async declined(group) {
+    const { client, say } = this.app;
+    try {
+      const { name } = await client.call("info", { group });
+      toast(say("declined", { name }));
+    } catch {
+      // One that is not shown to everybody has no name for those outside.
+      toast(say("e_cooldown"));
+    }
+  }
+
   /** Makes a group. */
   create() {
     const { app } = this;
@@ -218,8 +242,8 @@ export class Doors {
         await this.enter(made.group);
       },
     },
-    el("label", {}, say("group_name"), el("input", { name: "name", required: true, maxlength: "60", autofocus: true, autocomplete: "off" })),
-    el("label", {}, say("description"), el("textarea", { name: "description", rows: "2", maxlength: "1000" })),
+    el("label", {}, say("group_name"), limited(el("input", { name: "name", required: true, autofocus: true, autocomplete: "off" }), 60, say)),
+    el("label", {}, say("description"), limited(el("textarea", { name: "description", rows: "2" }), 1_000, say)),
     el("label", {}, say("who_may_join"), el("select", { name: "policy" }, ...policies.map((policy) => el("option", { value: policy }, say(`policy_${policy}`))))),
     el("label", {}, say("first_members"), el("input", { name: "members", autocomplete: "off" })),
     el("button", { type: "submit", class: "primary wide" }, say("make")))]);
@@ -228,7 +252,7 @@ export class Doors {
   /** Makes a share link, and shows it with its QR code. */
   share() {
     const { app } = this;
-    const { say, group } = app;
+    const { say, group, info } = app;
     const channels = ["wechat", "qq", "weibo", "elsewhere"];
     const spans = [["for_ever", ""], ["one_day", String(DAY_MS)], ["one_week", String(7 * DAY_MS)]];
     const result = el("div", { class: "shared", hidden: true, "aria-live": "polite" });
@@ -247,7 +271,7 @@ export class Doors {
     },
     el("label", {}, say("where_shared"), el("select", { name: "channel" }, ...channels.map((channel) => el("option", { value: channel }, say(channel))))),
     el("label", {}, say("how_long"), el("select", { name: "span" }, ...spans.map(([name, value]) => el("option", { value }, say(name))))),
-    el("label", { class: "toggle" }, el("input", { type: "checkbox", name: "approval" }), say("need_approval")),
+    el("label", { class: "toggle" }, el("input", { type: "checkbox", name: "approval", checked: info?.join_policy === "approval" }), say("need_approval")),
     el("button", { type: "submit", class: "primary" }, say("make_link"))), result]);
   }
 

@@ -1,5 +1,6 @@
 /** What the page asks the server for, to be shown: pages of a log, names, the group itself. */
 
+import { NAMING, forgetFirst } from "./chats.js";
 import { messageOf, messageSeqs, shownOf } from "./log.js";
 
 /**
@@ -15,6 +16,11 @@ const SOME_MAX = 200;
 const MEMBERS_MAX = 500;
 /** How long strangers are gathered, to be asked for in one call. */
 const STRANGERS_WAIT_MS = 50;
+/** How long those of whom nothing was told are not asked for again: twice as long each time. */
+const AGAIN_MIN_MS = 5_000;
+const AGAIN_MAX_MS = 600_000;
+/** Those of whom nothing was told who are remembered. */
+const UNTOLD_MAX = 5_000;
 
 /** @param {number} ms @returns {Promise<void>} */
 export function pause(ms) {
@@ -41,6 +47,8 @@ export class Fetcher {
   #gathering = null;
   /** Users who have been asked for, and when their answer will have come. @type {Map<string, Promise<void>>} */
   #coming = new Map();
+  /** Users of whom nothing was told, and when they may be asked for again. @type {Map<string, {atMs: number, waitMs: number}>} */
+  #untold = new Map();
 
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -60,6 +68,27 @@ export class Fetcher {
       this.#complete(log);
     } catch (error) {
       this.#app.complain(error);
+    } finally {
+      log.end();
+    }
+    this.#app.render();
+  }
+
+  /**
+   * Fetches what was said last in a group that one has just come into.
+   * @param {string} group
+   */
+  async last(group) {
+    const { chats, client } = this.#app;
+    try {
+      const { events } = await client.call("history", { group, limit: PAGE });
+      const shown = await this.#shown(group, events);
+      const said = events.filter((/** @type {any} */ { seq }) => shown[seq]).at(-1);
+      if (said === undefined) return;
+      chats.takeLast(group, messageOf(said, shown[said.seq], said.seq));
+      await this.know(said.user);
+    } catch {
+      // Then the next that is said is the first in the list.
     }
     this.#app.render();
   }
@@ -69,16 +98,19 @@ export class Fetcher {
     const { log } = this.#app;
     if (log === null || !log.isLoaded || !log.hasOlder || this.#isFetching) return;
     this.#isFetching = true;
+    log.begin();
+    const before = log.first;
     try {
-      const page = await this.#app.client.call("history", { group: log.group, before: log.first, limit: PAGE });
+      const page = await this.#app.client.call("history", { group: log.group, before, limit: PAGE });
       const shown = await this.#shown(log.group, page.events);
       if (this.#app.log === log) this.#app.pane.keepPlace();
-      log.prepend(/** @type {any} */ (page), shown);
+      log.prepend(/** @type {any} */ (page), shown, before);
       this.#complete(log);
     } catch (error) {
       this.#app.complain(error);
     } finally {
       this.#isFetching = false;
+      log.end();
     }
     this.#app.render();
   }
@@ -132,8 +164,14 @@ export class Fetcher {
    * @param {Record<string, any>[]} events
    */
   async #meetIn(events) {
+    const { chats } = this.#app;
     const users = new Set(events.flatMap(usersOf));
-    await this.meet([...users].filter((user) => !this.#app.chats.people.has(user)));
+    await this.meet([...users].filter((user) => this.#isStranger(user)));
+    // Nobody is told of those who only ask to join: they have said it themselves.
+    for (const { kind, member, user, name } of events) {
+      const whom = member || user;
+      if (NAMING.has(kind) && name && !chats.people.get(whom)?.name) chats.meet(whom, name);
+    }
   }
 
   /**
@@ -166,13 +204,42 @@ export class Fetcher {
    */
   async know(user) {
     if (!user) return;
-    if (this.#app.chats.people.has(user)) {
+    if (!this.#isStranger(user)) {
       await this.#coming.get(user);
       return;
     }
     this.#strangers.add(user);
     this.#gathering ??= this.#meetStrangers();
     await this.#gathering;
+  }
+
+  /**
+   * Whether somebody is to be asked for: they are not known, nor were asked for just now.
+   * @param {string} user
+   */
+  #isStranger(user) {
+    if (this.#app.chats.people.has(user) || this.#coming.has(user)) return false;
+    return performance.now() >= (this.#untold.get(user)?.atMs ?? 0);
+  }
+
+  /**
+   * Learns what somebody is called with whom one need not share a group.
+   * @param {string} user
+   */
+  async meetStranger(user) {
+    const { chats, client } = this.#app;
+    if (chats.people.get(user)?.name) return;
+    try {
+      const { name, picture } = await client.call("profile", { user });
+      if (name) chats.meet(user, name, picture);
+    } catch {
+      // Then they are called by their id, until there is a common group.
+    }
+  }
+
+  /** The user shares another group: more may be told now of whom nothing was. */
+  askAnew() {
+    this.#untold.clear();
   }
 
   async #meetStrangers() {
@@ -201,15 +268,24 @@ export class Fetcher {
   /** @param {string[]} users */
   async #ask(users) {
     const { chats, client } = this.#app;
-    // Whoever is not found is called by their id, and not asked for again.
-    for (const user of users) chats.meet(user);
+    const untold = new Set(users);
     try {
       const found = await client.call("users", { users });
-      for (const { user, name, picture } of found.users) chats.meet(user, name, picture);
+      for (const { user, name, picture } of found.users) {
+        chats.meet(user, name, picture);
+        untold.delete(user);
+        this.#untold.delete(user);
+      }
     } catch {
       // Then there are ids, until somebody is met again.
-      for (const user of users) chats.unmeet(user);
+      return;
     }
+    // Whoever shares no group with one is called by their id. They may do later.
+    for (const user of untold) {
+      const waitMs = Math.min(2 * (this.#untold.get(user)?.waitMs ?? AGAIN_MIN_MS / 2), AGAIN_MAX_MS);
+      this.#untold.set(user, { atMs: performance.now() + waitMs, waitMs });
+    }
+    forgetFirst(this.#untold, UNTOLD_MAX);
   }
 
   /**

@@ -64,8 +64,10 @@ export class Log {
   quotes = new Map();
   /** @type {Pending[]} */
   pending = [];
-  /** @type {Event[] | null} what is heard while the first page is on its way */
-  #early = null;
+  /** Pages that are on their way. */
+  #coming = 0;
+  /** What is heard meanwhile: a page that was made before it does not know of it. @type {Event[]} */
+  #early = [];
   /** The last seq that was taken. */
   head = 0;
   /** Whether there is more before the first entry. */
@@ -100,9 +102,15 @@ export class Log {
     return this.#bySeq.get(seq)?.message ?? this.quotes.get(seq);
   }
 
-  /** Says that the newest page is being fetched: what is heard meanwhile is kept for after it. */
+  /** Says that a page is being fetched, until `end`: what is heard meanwhile is kept for it. */
   begin() {
-    this.#early = [];
+    this.#coming += 1;
+  }
+
+  /** Says that a page has been taken, or does not come. */
+  end() {
+    this.#coming -= 1;
+    if (this.#coming === 0) this.#early = [];
   }
 
   /**
@@ -119,17 +127,18 @@ export class Log {
     this.hasOlder = page.more;
     this.#first = page.events[0]?.seq ?? page.head + 1;
     for (const event of page.events) this.#add(event, shown);
-    const early = this.#early ?? [];
-    this.#early = null;
-    for (const event of early) this.take(event);
+    for (const event of this.#early) this.#takeNow(event);
   }
 
   /**
    * Takes a page from before the first entry.
    * @param {{events: Event[], more: boolean}} page
    * @param {Shown} shown
+   * @param {number} [before] what was the first when it was asked for
    */
-  prepend(page, shown) {
+  prepend(page, shown, before = this.#first) {
+    // Where the log begins elsewhere by now, there would be a gap.
+    if (before !== this.#first) return;
     const kept = this.entries;
     this.entries = [];
     for (const event of page.events) if (event.seq < this.#first) this.#add(event, shown);
@@ -140,6 +149,8 @@ export class Log {
       for (const entry of this.entries.splice(ENTRIES_MAX)) this.#bySeq.delete(entry.seq);
       this.isDetached = true;
     }
+    // What is there already knows of it.
+    for (const event of this.#early) this.#apply(event);
   }
 
   /**
@@ -147,10 +158,12 @@ export class Log {
    * @param {Event} event
    */
   take(event) {
-    if (this.#early !== null) {
-      this.#early.push(event);
-      return;
-    }
+    if (this.#coming > 0) this.#early.push(event);
+    this.#takeNow(event);
+  }
+
+  /** @param {Event} event */
+  #takeNow(event) {
     if (!this.isLoaded || event.seq <= this.head) return;
     this.head = event.seq;
     this.#apply(event);

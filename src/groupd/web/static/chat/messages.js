@@ -230,3 +230,14 @@ function lineKey(event) {
     default: return null;
   }
 }
+
+/**
+ * Says why a group is over for the user; null where that was their own will.
+ * @param {import("./words.js").Say} say
+ * @param {Record<string, any>} event
+ * @param {string} name the group's
+ */
+export function overWords(say, { kind, message }, name) {
+  if (kind !== "dissolved" && kind !== "kicked" && kind !== "banned") return null;
+  return [say(`over_${kind}`, { name }), message].filter(Boolean).join(" ");
+}

@@ -80,13 +80,20 @@ export class Pane {
     this.#place = this.#log.scrollHeight - this.#log.scrollTop;
   }
 
+  /** Keeps the end in sight, if it was, since what is below has another height now. */
+  stay() {
+    if (this.isAtEnd && !this.#app.log?.isDetached) this.#log.scrollTop = this.#log.scrollHeight;
+  }
+
   /** Shows the end, which is fetched anew where too much is in between. */
-  toEnd() {
+  async toEnd() {
     const { log } = this.#app;
     this.isAtEnd = true;
     this.#isNewBelow = false;
-    if (log?.isDetached) this.#app.fetcher.load(log);
-    else this.#app.render();
+    this.#app.render();
+    if (log?.isDetached) await this.#app.fetcher.load(log);
+    // Scrolling there finds that it was there before, and says nothing.
+    this.#app.seenEnd();
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The words of the page, in English and Chinese. */
 
-/** @type {Readonly<Record<string, readonly [string, string]>>} */
+/** English, Chinese, and the English for an `n` of one. @type {Readonly<Record<string, readonly string[]>>} */
 const WORDS = Object.freeze({
   // Who one is, and the connection
   connecting: ["Connecting …", "连接中…"],
@@ -44,7 +44,7 @@ const WORDS = Object.freeze({
   // A chat
   back: ["Back to the list", "返回列表"],
   members: ["Members", "成员"],
-  member_count: ["{n} members", "{n} 位成员"],
+  member_count: ["{n} members", "{n} 位成员", "{n} member"],
   typing: ["{name} is typing …", "{name} 正在输入…"],
   typing_many: ["Several people are typing …", "多人正在输入…"],
   pins: ["Pinned messages", "置顶消息"],
@@ -52,7 +52,7 @@ const WORDS = Object.freeze({
   share: ["Share", "分享"],
   details: ["About this chat", "聊天信息"],
   requests: ["Join requests", "入群申请"],
-  requests_n: ["{n} ask to join", "{n} 人申请加入"],
+  requests_n: ["{n} ask to join", "{n} 人申请加入", "{n} asks to join"],
   no_requests: ["Nobody is waiting.", "没有待处理的申请。"],
   approve: ["Let in", "同意"],
   decline: ["Decline", "拒绝"],
@@ -67,8 +67,9 @@ const WORDS = Object.freeze({
   // A message
   say: ["Write a message", "输入消息"],
   send: ["Send", "发送"],
+  too_long: ["{n} characters too many", "超出 {n} 个字", "{n} character too many"],
   reply: ["Reply", "回复"],
-  replies: ["{n} replies", "{n} 条回复"],
+  replies: ["{n} replies", "{n} 条回复", "{n} reply"],
   like: ["Like", "点赞"],
   likes: ["{reaction}: {n}", "{reaction}：{n}"],
   more: ["More", "更多"],
@@ -78,6 +79,7 @@ const WORDS = Object.freeze({
   unpin: ["Unpin", "取消置顶"],
   copy: ["Copy", "复制"],
   copied: ["Copied", "已复制"],
+  not_copied: ["It could not be copied. Select it, and copy it yourself.", "无法复制，请选中后自行复制。"],
   edited: ["edited", "已编辑"],
   recalled: ["This message was recalled", "消息已撤回"],
   replying: ["Reply to {name}", "回复 {name}"],
@@ -94,6 +96,7 @@ const WORDS = Object.freeze({
   // Cards
   video: ["Video", "视频"],
   live: ["Live", "直播"],
+  live_over: ["Live, over", "直播已结束"],
   goods: ["Goods", "商品"],
   link: ["Link", "链接"],
   image: ["Picture", "图片"],
@@ -101,6 +104,7 @@ const WORDS = Object.freeze({
   place: ["Place", "位置"],
   card: ["Card", "卡片"],
   starts: ["Begins {time}", "{time} 开始"],
+  ended_at: ["Ended {time}", "{time} 结束"],
   // Dialogs
   by_name: ["Name, or a share link", "群名或分享链接"],
   find_now: ["Find", "查找"],
@@ -110,6 +114,7 @@ const WORDS = Object.freeze({
   open: ["Open", "打开"],
   asked: ["You asked to join. An admin will decide.", "已申请，等待管理员同意。"],
   joined_now: ["You are in.", "已加入。"],
+  declined: ["You were not let into {name}.", "「{name}」没有同意你的申请。"],
   invited: ["You are invited to {name}.", "你被邀请加入「{name}」。"],
   accept: ["Accept", "接受"],
   shared_by: ["Shared by {name}", "由 {name} 分享"],
@@ -168,6 +173,9 @@ const WORDS = Object.freeze({
   l_slow_off: ["{who} ended the slow mode", "{who} 关闭了慢速模式"],
   l_requested: ["{who} asks to join", "{who} 申请加入"],
   l_dissolved: ["The group is dissolved", "群已解散"],
+  over_dissolved: ["{name} is dissolved.", "「{name}」已解散。"],
+  over_kicked: ["You were taken out of {name}.", "你已被移出「{name}」。"],
+  over_banned: ["You were banned from {name}.", "你已被「{name}」封禁。"],
   the_server: ["The server", "系统"],
   // Errors, by reason or code
   e_forbidden: ["You may not do this.", "你没有权限。"],
@@ -225,7 +233,8 @@ export function languageOf(languages) {
 export function speaker(language) {
   const column = language === "zh" ? 1 : 0;
   return (key, values = {}) => {
-    const words = WORDS[key]?.[column] ?? key;
+    const forms = WORDS[key] ?? [key, key];
+    const words = column === 0 && values.n === 1 ? forms[2] ?? forms[0] : forms[column];
     return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
   };
 }
