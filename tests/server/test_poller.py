@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 
-from groupd.server.poller import ROUND_MAX, Poller
+from groupd.server.poller import ROUND_MAX, ROUNDS_MAX, Poller
 from tests.server.bench import settled
 
 KINDS = [
@@ -165,3 +165,63 @@ async def test_a_round_is_bounded_and_nobody_is_left_out() -> None:
         assert watched.calls.count("begin") >= 2
         first = watched.calls.index("settle")
         assert first == ROUND_MAX + 1
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll")
+async def test_rounds_follow_one_another_and_others_get_their_turn_after_some() -> None:
+    calls: list[object] = []
+    count = 3 * ROUNDS_MAX
+    with pairs(count + 1) as (ours, theirs):
+
+        def read(number: int) -> None:
+            calls.append(ours[number].recv(1) and number)
+            # Whoever was answered asks again, before the round is over.
+            theirs[number + 1].send(b"x")
+
+        async def turn() -> None:
+            while True:
+                calls.append("turn")
+                await trio.lowlevel.checkpoint()
+
+        poller = Poller(begin=lambda: None, settle=lambda: None)
+        for number in range(count):
+            poller.watch(ours[number].fileno(), lambda number=number: read(number))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            nursery.start_soon(turn)
+            theirs[0].send(b"x")
+            with trio.fail_after(5):
+                while count - 1 not in calls:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        poller.close()
+    at = [calls.index(number) for number in range(count)]
+    first = at[:ROUNDS_MAX]
+    assert first == list(range(first[0], first[0] + ROUNDS_MAX))
+    # Of two steps of trio, the poller may be the last in one and the first in the next.
+    assert "turn" in calls[first[-1] : at[2 * ROUNDS_MAX]]
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll")
+async def test_however_many_rounds_no_more_are_served_than_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("groupd.server.poller.ROUND_MAX", 10)
+    calls: list[object] = []
+    with pairs(10 * ROUNDS_MAX) as (ours, theirs):
+        poller = Poller(begin=lambda: None, settle=lambda: None)
+        for sock in ours:
+            poller.watch(sock.fileno(), lambda sock=sock: calls.append(sock.recv(1)))
+        for sock in theirs:
+            sock.send(b"x")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            with trio.fail_after(5):
+                while calls.count(b"x") < len(ours):
+                    calls.append("turn")
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        poller.close()
+    # Of two steps of trio, the poller may be the last in one and the first in the next.
+    reads = calls[calls.index(b"x") :]
+    assert "turn" in reads[: 20 + 1]

@@ -5,7 +5,7 @@ system call of trio's for every read. Here all sockets are in one epoll set of o
 waits for that set, which is a descriptor like any other. One wake-up then serves every connection
 that has become readable meanwhile, by a plain call for each; and what the requests have left in
 mailboxes is served in one go at the end of the round (``settle``). So a server under load makes
-its own large rounds, with no timer.
+its own large rounds, with no timer; a few of them follow one another without a turn of trio's.
 
 Where the platform has no epoll, each watched descriptor gets a task that does the same.
 """
@@ -20,7 +20,11 @@ from typing import Final, TypeAlias
 import trio
 
 ROUND_MAX: Final = 256
-"""Connections that are served in one round, before other tasks get their turn."""
+"""Connections that are served before other tasks get their turn."""
+ROUNDS_MAX: Final = 4
+"""Rounds in a row until then, as long as each finds something to read. While a round publishes,
+those that it answers mostly ask again; to find that out by way of trio costs two more system calls
+and a switch of tasks, 3 % of a post to 200."""
 
 Ready: TypeAlias = Callable[[], None]
 """Called when a descriptor can be read, or has ended. It reads, and must not raise."""
@@ -72,13 +76,21 @@ class Poller:
         epoll, watched = self._epoll, self._watched
         while True:
             await trio.lowlevel.wait_readable(epoll.fileno())
-            self._begin()
-            for descriptor, _events in epoll.poll(0, ROUND_MAX):
-                # One that was served earlier in this round may have ended another one.
-                ready = watched.get(descriptor)
-                if ready is not None:
-                    ready()
-            self._settle()
+            left = ROUND_MAX
+            for _ in range(ROUNDS_MAX):
+                readable = epoll.poll(0, left)
+                if not readable:
+                    break
+                self._begin()
+                for descriptor, _events in readable:
+                    # One that was served earlier in this round may have ended another one.
+                    ready = watched.get(descriptor)
+                    if ready is not None:
+                        ready()
+                self._settle()
+                left -= len(readable)
+                if left <= 0:
+                    break
 
     def close(self) -> None:
         """Release the descriptor of the set."""
