@@ -203,10 +203,11 @@ async def test_rounds_follow_one_another_and_others_get_their_turn_after_some() 
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll")
-async def test_however_many_rounds_no_more_are_served_than_in_one(
+async def test_after_a_large_round_others_get_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("groupd.server.poller.ROUND_MAX", 10)
+    monkeypatch.setattr("groupd.server.poller.SMALL_MAX", 9)
     calls: list[object] = []
     with pairs(10 * ROUNDS_MAX) as (ours, theirs):
         poller = Poller(begin=lambda: None, settle=lambda: None)
