@@ -12,7 +12,8 @@ from bench.connections import Connections, Pace
 from bench.entering import Token, enter_each, enter_voice, join
 from bench.fanout import FanOut
 from bench.figures import Outcome
-from bench.members import Canon, Failed, Member, Poster, Reader, Socket
+from bench.members import Canon, Failed, Poster, Reader, Socket
+from bench.websocket import member_on
 
 POSTS_PER_S: Final = 1
 JOINS_PER_S: Final = 10
@@ -70,7 +71,7 @@ def enter(
     canon = Canon()
 
     def make(place: int, user: str, sock: Socket, hello: dict[str, Any]) -> Reader:
-        return Member(user, sock, connections.buffer, canon)
+        return member_on(user, sock, connections.buffer, canon)
 
     members = enter_each(connections, tokens, make)
     voice = enter_voice(connections, group, tokens[0])

@@ -20,7 +20,8 @@ from bench import dialect
 from bench.connections import Connections, Pace, at_ease
 from bench.counted import Watcher
 from bench.groups import Group, watched_places
-from bench.members import Canon, Failed, Member, Poster, Reader, Socket, Witness
+from bench.members import Canon, Failed, Poster, Reader, Socket, Witness
+from bench.websocket import member_on
 
 ARRIVING_MAX: Final = 500
 """Connections under way at once; groupd's listener queues 1,024."""
@@ -212,7 +213,7 @@ def enter(
         if place < posters:
             mould = dialect.PostMould(group, with_ids=with_ids)
             return Poster(user, sock, buffer, canon, mould=mould, numbers=numbers)
-        member = Member(user, sock, buffer, canon)
+        member = member_on(user, sock, buffer, canon)
         return Watcher(member, buffer) if place in watched else member
 
     readers = enter_each(connections, tokens, make)

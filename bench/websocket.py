@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from bench.members import Failed
+from bench.members import FULL_BYTES, Canon, Failed, Member, Socket
 
 PART_MAX_BYTES: Final = 60_000
 """Of a message that is sent: a larger one goes in several frames, since the server bounds each."""
@@ -22,10 +22,10 @@ _REQUEST: Final = (
 _PONG: Final = b"\x8a\x80\x00\x00\x00\x00"
 HEAD_MAX_BYTES: Final = 14
 """Of a frame: two, eight for the length, four for a mask."""
-_USUAL: Final = b"\x82\x7e"
+USUAL: Final = (0x82, 0x7E)
 """How a message of 126 bytes to 64 KiB begins; its length follows, in two bytes."""
-FRONT_BYTES: Final = 4
-"""Of the head of such a frame."""
+USUAL_BYTES: Final = 4
+"""Of the head of such a message."""
 _CLOSE: Final = 8
 _PING: Final = 9
 
@@ -36,10 +36,8 @@ class MessageSocket:
     def __init__(self, sock: socket.socket) -> None:
         """Agree on it; raises Failed where the server does not."""
         self._below = sock
-        self._recvmsg_into = sock.recvmsg_into
-        self._front = bytearray(FRONT_BYTES)
-        self._rooms: tuple[bytearray | memoryview, ...] = ()
-        """Where to a read goes that begins with a frame: its head, and what it holds."""
+        self.recv_raw = sock.recv_into
+        """Receives heads and all, for who calls ``unwrap``."""
         self._left = 0
         # The beginning of a frame whose length has not come whole.
         self._head = b""
@@ -75,40 +73,22 @@ class MessageSocket:
         self._below.sendall(b"".join(parts))
 
     def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive what is in messages into the beginning of a buffer; 0 at the end.
-
-        It is the same buffer each time.
-        """
-        front = self._front
+        """Receive what is in messages into the beginning of a buffer; 0 at the end."""
+        # A head that has come before is put in front of what is read.
+        most = (nbytes or len(buffer)) - HEAD_MAX_BYTES
         while True:
-            if self._left or self._head:
-                size = self._below.recv_into(self._rooms[1], 0, flags)
-                kept = self._unwrap(buffer, size)
-            elif self._rooms:
-                size = self._recvmsg_into(self._rooms, 0, flags)[0]
-                kept = size - FRONT_BYTES
-                # Nearly every read is one message of the usual size, and is in its place already:
-                # 200 times for each round of posts, in a load that is to be faster than the server.
-                if front[3] != kept & 0xFF or front[2] != kept >> 8 or front[:2] != _USUAL:
-                    kept = self._begin(buffer, size)
-            else:
-                # A head that has come before is put in front of what is read.
-                self._rooms = (front, memoryview(buffer)[:-HEAD_MAX_BYTES])
-                continue
+            size = self._below.recv_into(buffer, most, flags)
+            kept = self.unwrap(buffer, size)
             if kept or not size:
                 return kept
 
-    def _begin(self, buffer: bytearray, size: int) -> int:
-        """Leave what frames hold of a read that began with one, whose head is in ``_front``."""
-        front, held = self._front, size - FRONT_BYTES
-        if held >= 0 and front.startswith(_USUAL):
-            self._left = int.from_bytes(front[len(_USUAL) :])
-        else:
-            self._head, held = bytes(front[:size]), max(0, held)
-        return self._unwrap(buffer, held)
+    @property
+    def is_between(self) -> bool:
+        """Say whether what comes next begins with a frame."""
+        return not (self._left or self._head)
 
-    def _unwrap(self, buffer: bytearray, size: int) -> int:
-        """Leave only what frames hold; give how much that is, which may be nothing yet."""
+    def unwrap(self, buffer: bytearray, size: int) -> int:
+        """Leave only what frames hold of a read; give how much that is, which may be nothing."""
         at = kept = 0
         if self._head:
             # It has come in two reads: so seldom that it may be copied.
@@ -146,3 +126,44 @@ class MessageSocket:
             # The server's are empty.
             self._below.sendall(_PONG)
         return 2 + more
+
+
+class MessageMember(Member):
+    """A member over WebSocket. Most of the load is this, so it must not cost more than over TCP.
+
+    Nearly every read is one message of the usual size; it is compared where it lies.
+    """
+
+    def __init__(self, user: str, sock: MessageSocket, buffer: bytearray, canon: Canon) -> None:
+        super().__init__(user, sock, buffer, canon)
+        self._messages = sock
+        self._recv_raw = sock.recv_raw
+
+    def read(self) -> None:
+        """Do what every reader does, in one step where all of it is known."""
+        messages, canon, buffer = self._messages, self.canon, self._buffer
+        if not messages.is_between:
+            super().read()
+            return
+        size = self._recv_raw(buffer)
+        held = size - USUAL_BYTES
+        if (
+            buffer[3] | buffer[2] << 8 == held
+            and buffer[1] == USUAL[1]
+            and buffer[0] == USUAL[0]
+            and canon.kept.startswith(self._view[USUAL_BYTES:size], self.progress - canon.start)
+        ):
+            self.progress += held
+        elif size:
+            self.take(self._view[: messages.unwrap(buffer, size)])
+        else:
+            raise Failed(f"{self.user} was disconnected")
+        if size >= FULL_BYTES:
+            self.read_rest()
+
+
+def member_on(user: str, sock: Socket, buffer: bytearray, canon: Canon) -> Member:
+    """Make the member that a connection is for."""
+    if isinstance(sock, MessageSocket):
+        return MessageMember(user, sock, buffer, canon)
+    return Member(user, sock, buffer, canon)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.members import Failed
-from bench.websocket import HEAD_MAX_BYTES, MessageSocket
+from bench.members import Canon, Failed
+from bench.websocket import MessageSocket, member_on
 
 BUFFER_BYTES = 100_000
 PING = b"\x89\x00"
@@ -33,6 +35,7 @@ class Wire:
     def __init__(self, sizes: Iterator[int]) -> None:
         self.stream = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
         self.sent: list[bytes] = []
+        self.reads = 0
         self._sizes = sizes
 
     def sendall(self, data: bytes) -> None:
@@ -42,18 +45,11 @@ class Wire:
         piece, self.stream = self.stream[:size], self.stream[size:]
         return piece
 
-    def recv_into(self, room: memoryview, nbytes: int, flags: int) -> int:
-        return self.recvmsg_into((room,), nbytes, flags)[0]
-
-    def recvmsg_into(
-        self, rooms: tuple[bytearray | memoryview, ...], _ancillary: int, _flags: int
-    ) -> tuple[int]:
-        taken, most = 0, next(self._sizes)
-        for room in rooms:
-            piece = self.recv(min(len(room), most - taken))
-            room[: len(piece)] = piece
-            taken += len(piece)
-        return (taken,)
+    def recv_into(self, room: bytearray, nbytes: int = 0, _flags: int = 0) -> int:
+        self.reads += 1
+        piece = self.recv(min(nbytes or len(room), next(self._sizes)))
+        room[: len(piece)] = piece
+        return len(piece)
 
 
 def read_all(sock: MessageSocket) -> bytes:
@@ -75,12 +71,7 @@ SIZES = st.sampled_from((0, 1, 2, 3, 125, 126, 127, 300, 2_400, 65_535, 65_536, 
 def test_what_is_read_is_what_the_messages_hold(
     held: list[bytes], pings: set[int], cuts: list[int]
 ) -> None:
-    def sizes() -> Iterator[int]:
-        yield from cuts
-        while True:
-            yield BUFFER_BYTES + HEAD_MAX_BYTES
-
-    wire = Wire(sizes())
+    wire = Wire(chain(cuts, repeat(BUFFER_BYTES)))
     sock = MessageSocket(wire)  # type: ignore[arg-type]
     pings = {place for place in pings if place < len(held)}
     wire.sent.clear()
@@ -91,15 +82,50 @@ def test_what_is_read_is_what_the_messages_hold(
     assert wire.sent == [b"\x8a\x80\x00\x00\x00\x00"] * len(pings)
 
 
+@given(
+    held=st.lists(SIZES.map(lambda size: bytes(index % 251 for index in range(size))), max_size=6),
+    pings=st.sets(st.integers(0, 6)),
+    cuts=st.lists(st.integers(1, 3_000), max_size=40),
+)
+def test_a_member_reads_the_same_and_compares_it(
+    held: list[bytes], pings: set[int], cuts: list[int]
+) -> None:
+    wire = Wire(chain(cuts, repeat(BUFFER_BYTES)))
+    sock, canon = MessageSocket(wire), Canon()  # type: ignore[arg-type]
+    member = member_on("ann", sock, bytearray(BUFFER_BYTES), canon)
+    canon.kept += b"".join(held)[:10_000]
+    wire.stream = b"".join(
+        PING * (place in pings) + frame(message) for place, message in enumerate(held)
+    )
+    with suppress(Failed):  # The end.
+        while True:
+            member.read()
+    assert member.progress == len(b"".join(held))
+    assert canon.kept == b"".join(held)
+
+
+def test_a_member_notices_what_the_others_have_not_read() -> None:
+    wire = Wire(repeat(BUFFER_BYTES))
+    sock, canon = MessageSocket(wire), Canon()  # type: ignore[arg-type]
+    member = member_on("ann", sock, bytearray(BUFFER_BYTES), canon)
+    canon.kept += b"post" * 100
+    wire.stream = frame(b"post" * 99 + b"pos!")
+    with pytest.raises(Failed, match="other than the rest"):
+        member.read()
+
+
 def test_a_message_of_the_usual_size_is_read_by_one_call() -> None:
-    wire = Wire(iter((BUFFER_BYTES,)))
-    sock = MessageSocket(wire)  # type: ignore[arg-type]
-    wire.stream, buffer = frame(b"post" * 100), bytearray(BUFFER_BYTES)
-    assert bytes(buffer[: sock.recv_into(buffer)]) == b"post" * 100
+    wire = Wire(repeat(BUFFER_BYTES))
+    sock, canon = MessageSocket(wire), Canon()  # type: ignore[arg-type]
+    member = member_on("ann", sock, bytearray(BUFFER_BYTES), canon)
+    canon.kept += b"post" * 100
+    wire.stream = frame(b"post" * 100)
+    member.read()
+    assert (member.progress, wire.reads) == (400, 1)
 
 
 def test_a_close_is_a_failure() -> None:
-    wire = Wire(iter((BUFFER_BYTES,)))
+    wire = Wire(repeat(BUFFER_BYTES))
     sock = MessageSocket(wire)  # type: ignore[arg-type]
     wire.stream = CLOSE
     with pytest.raises(Failed):
