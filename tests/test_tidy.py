@@ -90,8 +90,8 @@ SOURCES_OF_CHANCE: Final = (
 """What makes two runs differ. Only the edges of the program touch it, so that a simulation can
 stand in for each of them."""
 EDGES: Final = (
-    *("storage", "server.link", "system", "app", "data_files", "client.thread"),
-    "testing.simulation",
+    *("storage", "server.addresses", "server.link", "system", "app", "data_files"),
+    *("client.thread", "testing.simulation"),
 )
 """A simulation draws everything from a seed, with generators of its own."""
 

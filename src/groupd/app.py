@@ -37,10 +37,10 @@ from groupd.engine.ledger import project
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.errors import Disconnected
 from groupd.garbage import pauses_bounded
+from groupd.server.addresses import Listener, listener_url, open_listeners
 from groupd.server.certificates import client_context, server_context
 from groupd.server.descriptors import within_descriptors
 from groupd.server.http import HttpServer
-from groupd.server.link import Listener, listener_url, open_listeners
 from groupd.server.listener import Server
 from groupd.server.reload import Credentials, Reloader
 from groupd.server.tls import connect_link

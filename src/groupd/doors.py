@@ -17,9 +17,9 @@ from groupd.auth import KeyRings
 from groupd.config import Config
 from groupd.config_web import SHARE_PATH
 from groupd.data_files import follow_service_keys, signing_key
+from groupd.server.addresses import Listener, close_listener, listener_url, open_listeners
 from groupd.server.certificates import client_context
 from groupd.server.http import HttpLimits, HttpServer
-from groupd.server.link import Listener, close_listener, listener_url, open_listeners
 from groupd.server.listener import Server
 from groupd.server.metrics import Collector
 from groupd.server.probes import Probes

@@ -1,11 +1,9 @@
-"""The machine's own clock, randomness and address."""
+"""The machine's own clock and randomness, behind the ports by which all else has them."""
 
 from __future__ import annotations
 
 import os
-import socket
 import time
-from contextlib import suppress
 from typing import Final
 
 from groupd.engine.ports import Ports
@@ -40,12 +38,3 @@ class SystemRandomness:
 def system_ports() -> Ports:
     """Give the real clock and randomness."""
     return Ports(clock=SystemClock(), randomness=SystemRandomness())
-
-
-def own_address() -> str:
-    """Give this machine's address in its network, or ``localhost`` where it is in none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
-        # Nothing is sent: it only asks by which address one would go there (RFC 5737).
-        sock.connect(("192.0.2.1", 9))
-        return str(sock.getsockname()[0])
-    return "localhost"

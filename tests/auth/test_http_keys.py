@@ -17,9 +17,9 @@ from groupd.auth.http_keys import http_fetch, http_key_rings
 from groupd.auth.key_rings import ANSWER_MAX_BYTES
 from groupd.config import AuthConfig
 from groupd.errors import KeysUnavailable
+from groupd.server.addresses import listener_url, open_listeners
 from groupd.server.certificates import client_context, server_context
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer
-from groupd.server.link import listener_url, open_listeners
 from tests.auth.signing import NOW_MS, jwk, jwks, signed
 from tests.certificates import authority, make_certificate
 

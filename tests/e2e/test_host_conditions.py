@@ -10,8 +10,8 @@ import orjson
 import pytest
 import trio
 
+from groupd.server.addresses import listener_url, open_listeners
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer
-from groupd.server.link import listener_url, open_listeners
 from tests.e2e.process import Groupd
 
 KEY = bytes(range(32))

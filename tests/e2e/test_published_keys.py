@@ -12,8 +12,8 @@ import trio
 from joserfc.jwk import OKPKey
 
 from groupd.errors import Rejected
+from groupd.server.addresses import listener_url, open_listeners
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer
-from groupd.server.link import listener_url, open_listeners
 from tests.auth.signing import jwk, jwks, signed
 from tests.e2e.process import Groupd, Process
 from tests.e2e.raw import dial

@@ -12,8 +12,9 @@ import pytest
 import trio
 import trio.testing
 
+from groupd.server.addresses import listener_url, open_listeners
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer, plain
-from groupd.server.link import LinkBroken, connect_socket, listener_url, open_listeners
+from groupd.server.link import LinkBroken, connect_socket
 from groupd.testing.links import FakeLink, link_pair
 
 LIMITS = HttpLimits(connections_max=2, body_max_bytes=100, head_max_bytes=1_000, requests_max=3)

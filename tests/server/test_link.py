@@ -18,18 +18,15 @@ import trio.testing
 from groupd.config import Config, HostConfig
 from groupd.doors import open_doors
 from groupd.errors import ConfigError
-from groupd.server.layer import LayeredLink
-from groupd.server.link import (
+from groupd.server.addresses import (
     ACCEPT_BACKOFF_S,
-    Link,
-    LinkBroken,
-    SocketLink,
     accept,
     close_listener,
-    connect_socket,
     listener_url,
     open_listeners,
 )
+from groupd.server.layer import LayeredLink
+from groupd.server.link import Link, LinkBroken, SocketLink, connect_socket
 from groupd.server.websocket import WebSocketLink
 from groupd.testing.links import link_pair
 from tests.server.browser import websockets

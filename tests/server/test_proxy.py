@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupd.errors import RemoteProtocolError
-from groupd.server.link import PROXY_PEER, UNIX_PEER
+from groupd.server.addresses import PROXY_PEER, UNIX_PEER
 from groupd.server.proxy import (
     FIXED_BYTES,
     HEADER_MAX_BYTES,

@@ -7,7 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from groupd.domain.base import GROUP, StreamKey
-from groupd.server.link import LinkBroken, connect_socket, listener_url, open_listeners
+from groupd.server.addresses import listener_url, open_listeners
+from groupd.server.link import LinkBroken, connect_socket
 from groupd.storage.memory import MemoryStore
 from tests.e2e.raw import RawClient
 from tests.server.bench import Bench, open_bench, settled

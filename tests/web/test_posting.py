@@ -7,8 +7,8 @@ import ssl
 import pytest
 import trio
 
+from groupd.server.addresses import listener_url, open_listeners
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer, plain
-from groupd.server.link import listener_url, open_listeners
 from groupd.web.conditions import ANSWER_MAX_BYTES
 from groupd.web.posting import http_post, http_question
 

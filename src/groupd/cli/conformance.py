@@ -17,15 +17,9 @@ from rich.table import Table
 
 from groupd.engine.nursery import open_hidden_nursery
 from groupd.errors import ConfigError
+from groupd.server.addresses import Listener, accept, close_listener, listener_url, open_listeners
 from groupd.server.http import HttpLimits, HttpRequest, HttpResponse, HttpServer, plain
-from groupd.server.link import (
-    Listener,
-    SocketLink,
-    accept,
-    close_listener,
-    listener_url,
-    open_listeners,
-)
+from groupd.server.link import SocketLink
 from groupd.system import SystemClock
 from groupd.testing.conformance import SCENARIOS, Scenario, ScriptedServer, Verdict, play
 

@@ -19,14 +19,8 @@ import h11
 import structlog
 import trio
 
-from groupd.server.link import (
-    Link,
-    LinkBroken,
-    Listener,
-    SocketLink,
-    accept,
-    close_listener,
-)
+from groupd.server.addresses import Listener, accept, close_listener
+from groupd.server.link import Link, LinkBroken, SocketLink
 from groupd.server.poller import Poller
 from groupd.server.tls import secure
 

@@ -15,16 +15,8 @@ from groupd.domain.base import Identity
 from groupd.engine.hub import Hub
 from groupd.engine.peer import goodbye_frame
 from groupd.errors import RemoteProtocolError
-from groupd.server.link import (
-    PROXY_PEER,
-    UNIX_PEER,
-    Link,
-    LinkBroken,
-    Listener,
-    SocketLink,
-    accept,
-    close_listener,
-)
+from groupd.server.addresses import PROXY_PEER, UNIX_PEER, Listener, accept, close_listener
+from groupd.server.link import Link, LinkBroken, SocketLink
 from groupd.server.poller import Poller
 from groupd.server.proxy import Client, TrustedProxies, parse_header
 from groupd.server.services import BUSY_RETRY_MS, Services

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from groupd.errors import RemoteProtocolError
-from groupd.server.link import PROXY_PEER, UNIX_PEER
+from groupd.server.addresses import PROXY_PEER, UNIX_PEER
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 FIXED_BYTES: Final = 16

@@ -25,8 +25,7 @@ from groupd.config_web import SHARE_PATH, WebConfig
 from groupd.domain.base import Identity
 from groupd.domain.operating import OPERATOR
 from groupd.errors import ConfigError
-from groupd.server.link import close_listener, listener_url, open_listeners
-from groupd.system import own_address
+from groupd.server.addresses import close_listener, listener_url, open_listeners, own_address
 from groupd.testing.conversations import Conversation
 
 ANYWHERE: Final = "127.0.0.1:0"
