@@ -33,7 +33,7 @@ serve: $(READY) ## run a server on tcp://127.0.0.1:7400, its data under ./groupd
 	$(BIN)/groupd serve
 
 demo: $(READY) ## look at it: people who talk, the chat, the console and a share page, in a browser
-	@$(BIN)/python -c "import chitchat_dataset" 2>/dev/null || $(PIP) --no-deps chitchat-dataset==0.9.0 || echo "Without chitchat-dataset all that is said is invented."
+	@$(BIN)/python -c "import chitchat_dataset" 2>/dev/null || $(PIP) --no-deps "$$(sed -n 's/^examples = \["\(.*\)"\]/\1/p' pyproject.toml)" || echo "Without chitchat-dataset all that is said is invented."
 	$(BIN)/groupd demo $(if $(ADDRESS),--web $(ADDRESS))
 
 test: $(READY_DEV) ## run the tests

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.browser.conftest import Enter
 from tests.browser.person import open_chat, say, wait_for_text, wait_for_texts
-from tests.browser.site import running
+from tests.browser.site import Site, running
 
 
 def test_a_killed_server_loses_nothing_and_shows_nothing_twice(
@@ -78,19 +79,25 @@ def test_a_reload_sends_what_was_not_answered_once(enter: Enter, tmp_path: Path)
             assert [e["kind"] for e in events].count("posted") == 1
 
 
+def sign_out_after(enter: Enter, site: Site, chat: str, text: str) -> Any:
+    """Have mei say something without a server, and her token be over when there is one again."""
+    page = enter("mei", server=site, may_complain=True)
+    open_chat(page, chat)
+    site.kill()
+    say(page, text)
+    page.locator(".message.pending").wait_for()
+    site.revoke("mei")
+    site.start()
+    page.get_by_role("alert").get_by_text("no longer valid").wait_for()
+    return page
+
+
 def test_who_is_signed_out_meanwhile_says_it_after_the_next_sign_in(
     enter: Enter, tmp_path: Path
 ) -> None:
     with running(tmp_path) as site:
         group = site.found("续上", members=["mei"])
-        page = enter("mei", server=site, may_complain=True)
-        open_chat(page, "续上")
-        site.kill()
-        say(page, "said without a server")
-        page.locator(".message.pending").wait_for()
-        site.revoke("mei")
-        site.start()
-        page.get_by_role("alert").get_by_text("no longer valid").wait_for()
+        page = sign_out_after(enter, site, "续上", "said without a server")
         page.goto(f"{site.web}/chat#token={site.token('mei')}")
         # They are where they were, and it is said once.
         wait_for_texts(page, ["said without a server"])
@@ -103,14 +110,7 @@ def test_who_is_signed_out_meanwhile_says_it_after_the_next_sign_in(
 def test_what_somebody_has_said_is_not_said_by_another(enter: Enter, tmp_path: Path) -> None:
     with running(tmp_path) as site:
         group = site.found("不冒名", members=["mei", "lin"])
-        page = enter("mei", server=site, may_complain=True)
-        open_chat(page, "不冒名")
-        site.kill()
-        say(page, "from mei")
-        page.locator(".message.pending").wait_for()
-        site.revoke("mei")
-        site.start()
-        page.get_by_role("alert").get_by_text("no longer valid").wait_for()
+        page = sign_out_after(enter, site, "不冒名", "from mei")
         page.goto(f"{site.web}/chat#token={site.token('lin')}")
         open_chat(page, "不冒名")
         say(page, "from lin")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -55,10 +58,9 @@ async def visit(addresses: demo.Addresses) -> Seen:
     return Seen(addresses, pages)
 
 
-async def test_the_demo_shows_four_groups_that_talk_and_then_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+@asynccontextmanager
+async def playing(**options: Any) -> AsyncIterator[demo.Addresses]:
+    """Run the demo for as long as the block; gives where to look."""
     stop, told = trio.Event(), trio.Event()
     given: list[demo.Addresses] = []
 
@@ -67,29 +69,34 @@ async def test_the_demo_shows_four_groups_that_talk_and_then_is_gone(
         told.set()
 
     async def run() -> None:
-        await demo.run(web=None, data=None, speed=FAST, tell=tell, stop=stop, handle_signals=False)
+        await demo.run(web=None, data=None, tell=tell, stop=stop, handle_signals=False, **options)
 
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             await told.wait()
-            (addresses,) = given
-            assert entries(tmp_path)
-            seen = await visit(addresses)
-            async with (
-                groupd.connect(addresses.server, token=token_of(addresses.chat)) as you,
-                groupd.connect(addresses.server, token=token_of(addresses.friend)) as friend,
-                groupd.connect(addresses.server, token=token_of(addresses.console)) as operator,
-            ):
-                figures = await operator.call(OperatorFigures())
-                assert figures["connections"] >= len(scenes.NAMES)
-                yours = (await you.groups())["groups"]
-                assert {each["name"] for each in yours} == {
-                    scene.settings["name"] for scene in SCENES
-                }
-                assert len((await friend.groups())["groups"]) == len(SCENES)
-                await check_conversation(you)
+            yield given[0]
             stop.set()
+
+
+async def test_the_demo_shows_four_groups_that_talk_and_then_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with playing(speed=FAST) as addresses:
+        assert entries(tmp_path)
+        seen = await visit(addresses)
+        async with (
+            groupd.connect(addresses.server, token=token_of(addresses.chat)) as you,
+            groupd.connect(addresses.server, token=token_of(addresses.friend)) as friend,
+            groupd.connect(addresses.server, token=token_of(addresses.console)) as operator,
+        ):
+            figures = await operator.call(OperatorFigures())
+            assert figures["connections"] >= len(scenes.NAMES)
+            yours = (await you.groups())["groups"]
+            assert {each["name"] for each in yours} == {scene.settings["name"] for scene in SCENES}
+            assert len((await friend.groups())["groups"]) == len(SCENES)
+            await check_conversation(you)
     assert {name: page.status_code for name, page in seen.pages.items()} == {
         "console": 200,
         "share": 200,
@@ -134,36 +141,22 @@ async def test_what_people_have_really_said_is_said_before_and_after_the_scenes(
         [("a", f"{number}: hello"), ("b", f"{number}: hi"), ("a", f"{number}: how are you?")]
         for number in range(8)
     ]
-    stop, told = trio.Event(), trio.Event()
-    given: list[demo.Addresses] = []
-
-    def tell(addresses: demo.Addresses) -> None:
-        given.append(addresses)
-        told.set()
-
-    async def run() -> None:
-        await demo.run(
-            web=None, data=None, speed=5_000, tell=tell, stop=stop, handle_signals=False, talk=talk
-        )
-
     found: dict[str, list[tuple[str, str]]] = {}
-    with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run)
-            await told.wait()
-            async with groupd.connect(given[0].server, token=token_of(given[0].chat)) as you:
-                events = you.events()
-                for row in (await you.groups())["groups"]:
-                    past = (await you.history(row["group"], limit=500))["events"]
-                    found[row["name"]] = [
-                        (each["user"], each["text"]) for each in past if each["kind"] == "posted"
-                    ]
-                later: list[tuple[str, str]] = []
-                while len(later) < 12:
-                    event = await anext(events)
-                    if isinstance(event, GroupEvent) and ": h" in event.fields.get("text", ""):
-                        later.append((event.user, event.fields["text"]))
-            stop.set()
+    async with (
+        playing(speed=5_000, talk=talk) as addresses,
+        groupd.connect(addresses.server, token=token_of(addresses.chat)) as you,
+    ):
+        events = you.events()
+        for row in (await you.groups())["groups"]:
+            past = (await you.history(row["group"], limit=500))["events"]
+            found[row["name"]] = [
+                (each["user"], each["text"]) for each in past if each["kind"] == "posted"
+            ]
+        later: list[tuple[str, str]] = []
+        while len(later) < 12:
+            event = await anext(events)
+            if isinstance(event, GroupEvent) and ": h" in event.fields.get("text", ""):
+                later.append((event.user, event.fields["text"]))
     for number, scene in enumerate(SCENES):
         said = found[str(scene.settings["name"])][:3]
         assert [text for _user, text in said] == [text for _speaker, text in talk[number]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgpack
@@ -144,22 +145,29 @@ async def test_the_head_of_a_bomb_is_refused_within_the_limits(autojump_clock: M
             assert (await farewell(client))["code"] in ("bad_request", "too_large")
 
 
+async def seconds_of_dripping(
+    ann: RawClient, frame: bytes, send: Callable[[bytes], Awaitable[None]]
+) -> float:
+    """Send all but the end of a frame, byte by byte, until there is a goodbye; say how long."""
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ann.drain)
+        # A drip does not put it off.
+        for byte in frame[:-1]:
+            if ann.ended:
+                break
+            await send(bytes([byte]))
+            await trio.sleep(0.5)
+    assert ann.goodbye is not None
+    assert ann.goodbye["code"] == "bad_request"
+    return trio.current_time() - began
+
+
 async def test_half_a_frame_has_a_deadline(autojump_clock: MockClock) -> None:
     async with open_bench() as bench:
         ann = await bench.enter("ann")
         _, frame = ann.frame("ping", {"pad": "x" * 200})
-        began = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ann.drain)
-            # A drip does not put it off.
-            for byte in frame[:-1]:
-                if ann.ended:
-                    break
-                await ann.send_bytes(bytes([byte]))
-                await trio.sleep(0.5)
-        assert ann.goodbye is not None
-        assert ann.goodbye["code"] == "bad_request"
-        assert 9 < trio.current_time() - began < 11
+        assert 9 < await seconds_of_dripping(ann, frame, ann.send_bytes) < 11
 
 
 async def test_half_a_frame_of_websocket_has_the_same(autojump_clock: MockClock) -> None:
@@ -170,19 +178,8 @@ async def test_half_a_frame_of_websocket_has_the_same(autojump_clock: MockClock)
         ann = RawClient(browser)
         await ann.hello(bench.token("ann"))
         _, frame = ann.frame("ping", {"pad": "x" * 80})
-        message = browser.wrap(frame)
-        began = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ann.drain)
-            for byte in message[:-1]:
-                if ann.ended:
-                    break
-                await below.send_all(bytes([byte]))
-                await trio.sleep(0.5)
-        assert ann.goodbye is not None
-        assert ann.goodbye["code"] == "bad_request"
         # From the first byte behind the head, of which each came by itself here.
-        assert 9 < trio.current_time() - began < 15
+        assert 9 < await seconds_of_dripping(ann, browser.wrap(frame), below.send_all) < 15
 
 
 async def test_messages_of_websocket_that_come_whole_are_never_late(

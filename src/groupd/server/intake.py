@@ -25,7 +25,6 @@ class Intake:
 
     __slots__ = (
         "_deadlines",
-        "_is_half",
         "_is_over_rate",
         "_is_resting",
         "_is_wanted",
@@ -43,7 +42,6 @@ class Intake:
         self._limits, self._deadlines = services.limits, services.deadlines
         self._unframer = rpc.Unframer(services.frame_limits)
         self._read_bytes = services.limits.frame_before_hello_max_bytes
-        self._is_half = False
         self._is_wanted = self._is_watched = self._is_resting = self._is_over_rate = False
         self.half_since_s = trio.current_time()
         """Since when the frame that has only begun waits for its rest."""
@@ -86,7 +84,7 @@ class Intake:
         Raises LinkBroken.
         """
         size = self._limits.rest_read_bytes if self._is_over_rate else self._read_bytes
-        was_half = self._is_half
+        was_half = self.has_half_a_frame
         data = self._link.try_receive(size)
         messages: list[rpc.Message] = []
         if data:
@@ -94,8 +92,7 @@ class Intake:
             messages = self._unframer.feed(data)
         elif data is not None:
             return None
-        self._is_half = self.has_half_a_frame
-        if self._is_half and (messages or not was_half):
+        if self.has_half_a_frame and (messages or not was_half):
             # What is left over is a frame that has only begun.
             self.half_since_s = trio.current_time()
         return messages

@@ -172,7 +172,7 @@ def _page(language: str, shared: _Shared, code: str, url: str) -> bytes:
     picture = str(group["picture"])
     has_picture = bool(_PICTURE.fullmatch(picture))
     head = [
-        *_head(name),
+        *page_head(name),
         tag("meta", name="description", content=short),
         *(
             tag("meta", property=f"og:{key}", content=value)
@@ -269,10 +269,11 @@ def _sorry(language: str, what: str) -> bytes:
             tag("p", words[f"{what}_hint"], class_="text"),
         )
     ]
-    return document(language, _head(words[what]), body)
+    return document(language, page_head(words[what]), body)
 
 
-def _head(title: str) -> list[Element]:
+def page_head(title: str) -> list[Element]:
+    """Give what stands in the head of each page that the server makes."""
     return [
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),

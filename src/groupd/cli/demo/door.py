@@ -13,7 +13,7 @@ from groupd.cli.demo.scenes import NEWCOMERS
 from groupd.server.http import HttpRequest, HttpResponse, plain
 from groupd.web.html import document, tag
 from groupd.web.languages import CHINESE, ENGLISH, language_of
-from groupd.web.share import HTML
+from groupd.web.share import HTML, page_head
 from groupd.web.site import SECURITY, Page
 
 PATH: Final = "/demo"
@@ -39,14 +39,6 @@ def door(make_token: Callable[[str], str]) -> Page:
             return plain(404, f"there is only {PATH}", **SECURITY)
         language = language_of(request.headers.get("accept-language", ""))
         words = WORDS[language]
-        head = [
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", words["title"]),
-            tag("link", rel="stylesheet", href="/share.css"),
-            tag("link", rel="icon", type="image/svg+xml", href="/chat/icon.svg"),
-        ]
         names = (
             tag("a", name, href=f"/chat#token={make_token(user)}", class_="join")
             for user, name in NEWCOMERS.items()
@@ -59,7 +51,7 @@ def door(make_token: Callable[[str], str]) -> Page:
                 tag("nav", *names, class_="names", aria_label=words["title"]),
             )
         ]
-        page = document(language, head, body)
+        page = document(language, page_head(words["title"]), body)
         # It has tokens in it.
         headers = {**SECURITY, "vary": "accept-language", "cache_control": "no-store"}
         return HttpResponse(200, page, HTML, headers)

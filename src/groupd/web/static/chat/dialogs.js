@@ -154,7 +154,7 @@ export class Dialogs extends Doors {
         const text = event.target.elements.text.value.trim();
         if (text && await app.act("announce", { group, text })) event.target.reset();
       },
-    }, el("label", {}, say("announcement"), limited(el("textarea", { name: "text", rows: "3" }), 2_000, say)),
+    }, el("label", {}, say("announcement"), limited(el("textarea", { name: "text", rows: "3" }), app.client.limits.announcement_max, say)),
     el("button", { type: "submit", class: "primary" }, say("announce")));
     this.open(info.direct ? row.name : info.name, (close) => [
       info.description && el("p", { dir: "auto" }, info.description),

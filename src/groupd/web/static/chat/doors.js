@@ -242,7 +242,7 @@ export class Doors {
         await this.enter(made.group);
       },
     },
-    el("label", {}, say("group_name"), limited(el("input", { name: "name", required: true, autofocus: true, autocomplete: "off" }), 60, say)),
+    el("label", {}, say("group_name"), limited(el("input", { name: "name", required: true, autofocus: true, autocomplete: "off" }), app.client.limits.name_max, say)),
     el("label", {}, say("description"), limited(el("textarea", { name: "description", rows: "2" }), 1_000, say)),
     el("label", {}, say("who_may_join"), el("select", { name: "policy" }, ...policies.map((policy) => el("option", { value: policy }, say(`policy_${policy}`))))),
     el("label", {}, say("first_members"), el("input", { name: "members", autocomplete: "off" })),
