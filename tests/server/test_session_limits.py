@@ -163,6 +163,16 @@ async def seconds_of_dripping(
     return trio.current_time() - began
 
 
+def ending_within(frames: list[bytes]) -> list[bytes]:
+    """Cut a stream so that each piece but the last ends in the middle of a frame's second half."""
+    stream, pieces = b"".join(frames), []
+    start = end = 0
+    for frame in frames:
+        pieces.append(stream[start : end + len(frame) - 3])
+        start, end = end + len(frame) - 3, end + len(frame)
+    return [*pieces, stream[start:]]
+
+
 async def test_half_a_frame_has_a_deadline(autojump_clock: MockClock) -> None:
     async with open_bench() as bench:
         ann = await bench.enter("ann")
@@ -191,9 +201,9 @@ async def test_messages_of_websocket_that_come_whole_are_never_late(
         bench.server.admit(link)
         ann = RawClient(browser)
         await ann.hello(bench.token("ann"))
-        stream = b"".join(browser.wrap(request(1_000 + n, "ping", {})) for n in range(60))
-        for start in range(0, len(stream), 9):
-            await below.send_all(stream[start : start + 9])
+        messages = [browser.wrap(request(1_000 + n, "ping", {})) for n in range(60)]
+        for piece in ending_within(messages):
+            await below.send_all(piece)
             await trio.sleep(0.4)
         for n in range(60):
             assert await ann.answer(1_000 + n)
@@ -207,12 +217,10 @@ async def test_a_client_that_goes_on_sending_is_never_taken_for_slow(
     """Each read ends within a frame, for longer than half a frame may take."""
     async with open_bench() as bench:
         ann = await bench.enter("ann")
-        frames = b"".join(request(1_000 + n, "ping", {}) for n in range(100))
-        cut = [frames[start : start + 7] for start in range(0, len(frames), 7)]
-        for piece in cut:
+        for piece in ending_within([request(1_000 + n, "ping", {}) for n in range(60)]):
             await ann.send_bytes(piece)
             await trio.sleep(0.4)
-        for n in range(100):
+        for n in range(60):
             assert await ann.answer(1_000 + n)
 
 
