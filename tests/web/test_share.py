@@ -14,9 +14,11 @@ from groupd.config import Config, Plan
 from groupd.config_web import WebConfig
 from groupd.engine.hub import Hub
 from groupd.server.http import HttpRequest, HttpResponse
+from groupd.testing.fakes import FakeClock, fake_ports
 from groupd.web import share
 from groupd.web.languages import CHINESE, CONDITIONS, ENGLISH, WORDS, language_of
 from groupd.web.share import SharePage
+from tests.engine.rig import hub_on
 
 PHONE = "zh-CN,zh;q=0.9,en;q=0.8"
 
@@ -200,6 +202,21 @@ async def test_a_link_that_was_withdrawn_looks_like_one_that_never_was(hub: Hub)
     assert revoked == unknown
     assert revoked.status == 404
     assert "This link does not work." in text_of(revoked)
+
+
+async def test_a_link_whose_time_is_over_says_so_unless_it_was_withdrawn_before() -> None:
+    ports = fake_ports()
+    assert isinstance(ports.clock, FakeClock)
+    async with hub_on(ports=ports) as hub:
+        host = Host(hub)
+        group = await host.group()
+        expiring, withdrawn = [await host.link(group, expires_in_ms=60_000) for _ in range(2)]
+        await host.alice.revoke_link(withdrawn)
+        ports.clock.jump(60_000)
+        over, unknown = await host.get(expiring), await host.get("A" * len(expiring))
+        assert over.status == 410
+        assert "This link is no longer valid." in text_of(over)
+        assert await host.get(withdrawn) == unknown
 
 
 @pytest.mark.parametrize("path", ["", "x", "../etc/passwd", "a" * 5_000, "%00", "a/qr.svg"])
