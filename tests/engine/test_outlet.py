@@ -18,8 +18,9 @@ from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
 from groupd.engine.mail import Entry
-from groupd.engine.outlet import Move, Outlet, Outlets, Publication, Roster
+from groupd.engine.outlet import Outlet, Outlets, Roster
 from groupd.engine.peer import Peer
+from groupd.engine.publication import Move, Publication
 from tests.engine.rig import (
     Answers,
     FakeSession,

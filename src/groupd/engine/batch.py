@@ -30,7 +30,7 @@ from groupd.domain.catalog import AGGREGATES
 from groupd.domain.projection import Change, Spoke
 from groupd.engine.ledger import Ledger
 from groupd.engine.mail import Behalf, Entry
-from groupd.engine.outlet import Move, Publication
+from groupd.engine.publication import Move, Publication
 from groupd.engine.shared import Shared
 from groupd.errors import Rejected
 from groupd.storage.audit_port import AuditEntry

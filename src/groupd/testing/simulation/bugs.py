@@ -22,6 +22,7 @@ from groupd.domain.group.state import Group
 from groupd.engine import actor, batch, hub, outlet
 from groupd.engine.ledger import Ledger
 from groupd.engine.peer import Peer
+from groupd.engine.publication import Publication
 from groupd.storage import sqlite_file
 from groupd.storage.log import Done, Job
 from groupd.storage.port import Write
@@ -84,7 +85,7 @@ def _a_delivery_skipped() -> Any:
 def _removed_members_go_on_reading() -> Any:
     real = batch.publication_of
 
-    def publication_of(*args: Any) -> outlet.Publication:
+    def publication_of(*args: Any) -> Publication:
         made = real(*args)
         made.moves = [move for move in made.moves if move.view is not None]
         return made
