@@ -207,6 +207,12 @@ class Limits:
     snapshot_every: int = _limit(50_000)
     """Records after which a busy stream is snapshotted without going idle."""
     cards_max: int = _limit(1_024)
+    gather_above: int = _limit(32)
+    """Subscribers from which on a group gathers what is said right after something was sent,"""
+    gather_us: int = _limit(10)
+    """for as long as this times its subscribers,"""
+    gather_max_bytes: int = _limit(14_000)
+    """and no more than this."""
     detach_above: int = _limit(1_000)
     """Subscribers above which publishing no longer holds up the actor."""
     detached_slice: int = _limit(64)

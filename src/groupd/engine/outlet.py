@@ -5,6 +5,9 @@ Placement rules:
 - Publishing is one synchronous step (or, for very many subscribers, one detached round): the
   frames of a batch are joined once and the same bytes go to everybody. Nothing here awaits a
   reader, and nothing is done per delivery but one ``Peer.push``.
+- A group in which much is said gathers (``_is_early``): what comes right after something was sent
+  to everybody is answered at once, and leaves with the next. Whoever comes, goes, or asks how far
+  the stream is published, lets it leave before (``let_go``), so nobody can see that it waits.
 - A batch that changes who reads what gives those users a cut of their own: a leaver's ends with
   the event that takes them out, a joiner's begins with the one that lets them in. So no backlog
   ever holds anything that its session may not read.
@@ -96,6 +99,10 @@ class Outlet:
         self._tidy = tidy
         self._counts = Counts() if counts is None else counts
         self._views: dict[Peer, Audience] = {}
+        # What is early, and until when everything is.
+        self._gathered: Publication | None = None
+        self._early_until_s = 0.0
+        self._has_timer = False
         self._waiting: Publication | None = None
         self._round: Publication | None = None
         self._is_running = False
@@ -105,7 +112,7 @@ class Outlet:
     @property
     def idle(self) -> bool:
         """Say whether nobody needs this outlet any more."""
-        is_busy = self._waiting is not None or self._round is not None
+        is_busy = self._gathered or self._waiting or self._round
         return not (self._views or self.has_actor or self.is_expected or is_busy)
 
     @property
@@ -135,10 +142,12 @@ class Outlet:
     @property
     def accepted_seq(self) -> int:
         """Give how far it was given to publish: what waits for a round is under way, too."""
-        return self.reached_seq if self._waiting is None else self._waiting.last_seq
+        last = self._gathered or self._waiting
+        return self.reached_seq if last is None else last.last_seq
 
     def subscribe(self, peer: Peer, view: Audience) -> int:
         """Let a session read from now on; gives the seq after which its pushes begin."""
+        self.let_go()
         if self._round is not None and peer not in self._views:
             self._late[peer] = None
         self._views[peer] = view
@@ -147,6 +156,7 @@ class Outlet:
 
     def unsubscribe(self, peer: Peer) -> None:
         """Send a session nothing more. Not being subscribed is not an error."""
+        self.let_go()
         self._views.pop(peer, None)
         peer.streams.discard(self.stream)
         peer.forget(self.stream)
@@ -156,10 +166,18 @@ class Outlet:
         return peer in self._views
 
     def publish(self, publication: Publication) -> None:
-        """Send a batch to everybody, now or, where there are very many, in a round of its own."""
+        """Send a batch to everybody: now, a little later where much is said, or in rounds.
+
+        Rounds are for very many, and take turns with everything else.
+        """
         if not self.detached:
-            self._deliver(publication, self._views)
-            self._conclude(publication, ())
+            if self._gathered is not None:
+                self._gathered.merge(publication)
+                publication, self._gathered = self._gathered, None
+            if self._is_early(publication):
+                self._gather(publication)
+            else:
+                self._send(publication)
         elif self._waiting is not None:
             self._waiting.merge(publication)
         else:
@@ -167,6 +185,52 @@ class Outlet:
             if not self._is_running:
                 self._is_running = True
                 self._start_soon(self._run_rounds)
+
+    def let_go(self) -> None:
+        """Send at once what has gathered, if anything has."""
+        if self._gathered is not None:
+            publication, self._gathered = self._gathered, None
+            self._send(publication)
+
+    # --- gathering: one send for all that is said to many within a few milliseconds
+
+    def _is_early(self, publication: Publication) -> bool:
+        """Say whether a batch can wait for the next, since another one has just been sent.
+
+        It has to be small, since sending much at once saves nothing, and to change nobody's view.
+        """
+        return (
+            trio.current_time() < self._early_until_s
+            and publication.is_same_for_all
+            and publication.size_bytes < self._limits.gather_max_bytes
+        )
+
+    def _gather(self, publication: Publication) -> None:
+        self._gathered = publication
+        if not self._has_timer:
+            self._has_timer = True
+            self._start_soon(self._let_go_in_time)
+
+    async def _let_go_in_time(self) -> None:
+        """Let go whenever it is time, for as long as something has gathered by then."""
+        while True:
+            await trio.sleep_until(self._early_until_s)
+            if trio.current_time() >= self._early_until_s:
+                if self._gathered is None:
+                    break
+                self.let_go()
+        self._has_timer = False
+        self._tidy(self)
+
+    def _send(self, publication: Publication) -> None:
+        self._deliver(publication, self._views)
+        self._conclude(publication, ())
+        readers = len(self._views)
+        if readers >= self._limits.gather_above:
+            rest_s = readers * self._limits.gather_us / 1_000_000
+            self._early_until_s = trio.current_time() + rest_s
+
+    # --- sending
 
     def signal(self, frame: bytes, *, except_: Collection[Peer]) -> None:
         """Show something of the moment to the subscribers that are up to date.
@@ -181,7 +245,7 @@ class Outlet:
     def _deliver(self, publication: Publication, peers: dict[Peer, Audience]) -> None:
         stream, counts, readers = self.stream, self._counts, len(peers)
         counts.deliveries += readers * len(publication.frames)
-        if not publication.moves and not publication.masked:
+        if publication.is_same_for_all:
             chunk = b"".join(publication.frames)
             counts.delivered_bytes += readers * len(chunk)
             push_all(peers, stream, chunk)
@@ -319,9 +383,15 @@ class Outlets:
             self.dropped += outlet.has_published
 
     def published_or_none(self, stream: StreamKey) -> int | None:
-        """Give how far a stream is published, or None where nobody reads or writes it."""
+        """Give how far a stream is published, or None where nobody reads or writes it.
+
+        What has gathered is published by this: an answer of a moment ago is in what is read.
+        """
         outlet = self._outlets.get(stream)
-        return None if outlet is None else outlet.published_seq
+        if outlet is None:
+            return None
+        outlet.let_go()
+        return outlet.published_seq
 
     def published(self, stream: StreamKey, head: int) -> int:
         """Give how far a stream is published: all of it where it has no outlet."""

@@ -34,6 +34,16 @@ class Publication:
     """Index of an admins' frame -> what other members get in its place."""
     moves: list[Move] = attrs.field(factory=list)
 
+    @property
+    def is_same_for_all(self) -> bool:
+        """Say whether everybody gets all frames, and goes on reading as before."""
+        return not self.moves and not self.masked
+
+    @property
+    def size_bytes(self) -> int:
+        """Measure the frames together."""
+        return sum(map(len, self.frames))
+
     def merge(self, later: Publication) -> None:
         """Append what was published after this."""
         offset = len(self.frames)

@@ -184,6 +184,19 @@ def _a_partial_send_repeats_a_byte() -> Any:
     return mock.patch.object(outlet, "push_all", push_all)
 
 
+def _what_gathers_is_overtaken() -> Any:
+    def publish(self: outlet.Outlet, publication: Publication) -> None:
+        if self.detached:
+            real(self, publication)
+        elif self._is_early(publication):
+            self._gather(publication)
+        else:
+            self._send(publication)
+
+    real = outlet.Outlet.publish
+    return mock.patch.object(outlet.Outlet, "publish", publish)
+
+
 def _requests_of_a_read_are_reversed() -> Any:
     real = rpc.Unframer.feed
 
@@ -221,6 +234,7 @@ BUGS: Final[Mapping[str, Patch]] = {
     "others-erased-too": _recalled_bodies_of_others_go_too,
     "snapshot-forgets-pins": _a_snapshot_forgets_pins,
     "partial-send-repeats": _a_partial_send_repeats_a_byte,
+    "gathered-is-overtaken": _what_gathers_is_overtaken,
     "requests-reversed": _requests_of_a_read_are_reversed,
 }
 """Name -> what plants it. Each is found within 150 seeds."""

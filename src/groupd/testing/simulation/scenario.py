@@ -153,6 +153,9 @@ def _limits(draw: Random) -> dict[str, int]:
         ("reactor_page", 0.3, (1, 3)),
         ("actor_idle_ms", 0.3, (50, 500)),
         ("batch_max_bytes", 0.2, (200, 2_000)),
+        ("gather_above", 0.4, (1, 2)),
+        # In virtual time no rest is too short to be met, but by those who speak at the same moment.
+        ("gather_us", 0.5, (20_000, 2_000_000)),
     ):
         if draw.random() < chance:
             limits[name] = draw.choice(values)
