@@ -73,14 +73,38 @@ class Connections:
     def open(self) -> Socket:
         """Connect; what comes of it is closed with all the others, or by ``drop``."""
         sock = self.open_plain()
+        if isinstance(sock, ssl.SSLSocket):
+            sock.do_handshake()
         return MessageSocket(sock) if self._websocket else sock
 
+    def reach(self, reached: Callable[[Socket], None]) -> None:
+        """Connect as ``open`` does, and read the others while a handshake of TLS is under way."""
+        sock = self.open_plain()
+        if not isinstance(sock, ssl.SSLSocket):
+            reached(MessageSocket(sock) if self._websocket else sock)
+            return
+        sock.setblocking(False)
+
+        def go_on() -> None:
+            try:
+                sock.do_handshake()
+            except ssl.SSLWantReadError:
+                return
+            sock.setblocking(True)
+            reached(sock)
+
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        self._readers[sock.fileno()] = go_on
+        go_on()
+
     def open_plain(self) -> socket.socket:
-        """Connect, whatever is spoken then."""
+        """Connect, whatever is spoken then; TLS has still to shake hands."""
         sock = socket.create_connection(("127.0.0.1", self._port), source_address=self._source())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
-            sock = self._tls.wrap_socket(sock, server_hostname="localhost")
+            sock = self._tls.wrap_socket(
+                sock, server_hostname="localhost", do_handshake_on_connect=False
+            )
         self._stack.callback(sock.close)
         return sock
 

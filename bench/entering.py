@@ -126,15 +126,18 @@ def found(connections: Connections, groups: Sequence[Sequence[Token]]) -> list[s
     def start(place: int, done: Callable[[], None]) -> None:
         (user, token), *others = groups[place]
 
-        def founded() -> None:
-            ids[place] = str(arrival.results[1]["group"])
-            connections.drop(arrival)
-            done()
+        def reached(sock: Socket) -> None:
+            def founded() -> None:
+                ids[place] = str(arrival.results[1]["group"])
+                connections.drop(arrival)
+                done()
 
-        arrival = Arrival(user, connections.open(), connections.buffer, founded)
-        connections.add(arrival)
-        founders = [user for user, _token in others[:FOUNDERS_MAX]]
-        arrival.ask(dialect.hello(token, events=False), dialect.create(founders))
+            arrival = Arrival(user, sock, connections.buffer, founded)
+            connections.add(arrival)
+            founders = [user for user, _token in others[:FOUNDERS_MAX]]
+            arrival.ask(dialect.hello(token, events=False), dialect.create(founders))
+
+        connections.reach(reached)
 
     arrive(connections, range(len(groups)), start, title="founding groups")
     joining = [
@@ -157,14 +160,17 @@ def join(
     """Have somebody join by a connection of its own, which gets no pushes and is closed."""
     user, proof = token
 
-    def joined() -> None:
-        connections.drop(arrival)
-        if done is not None:
-            done()
+    def reached(sock: Socket) -> None:
+        def joined() -> None:
+            connections.drop(arrival)
+            if done is not None:
+                done()
 
-    arrival = Arrival(user, connections.open(), connections.buffer, joined)
-    connections.add(arrival)
-    arrival.ask(dialect.hello(proof, events=False), dialect.join(group))
+        arrival = Arrival(user, sock, connections.buffer, joined)
+        connections.add(arrival)
+        arrival.ask(dialect.hello(proof, events=False), dialect.join(group))
+
+    connections.reach(reached)
 
 
 def enter_each(
@@ -180,15 +186,17 @@ def enter_each(
 
     def start(place: int, done: Callable[[], None]) -> None:
         user, token = tokens[place]
-        sock = connections.open()
 
-        def entered() -> None:
-            readers[place] = make(place, user, sock, arrival.results[0])
-            done()
+        def reached(sock: Socket) -> None:
+            def entered() -> None:
+                readers[place] = make(place, user, sock, arrival.results[0])
+                done()
 
-        arrival = Arrival(user, sock, connections.buffer, entered)
-        connections.add(arrival)
-        arrival.ask(dialect.hello(token))
+            arrival = Arrival(user, sock, connections.buffer, entered)
+            connections.add(arrival)
+            arrival.ask(dialect.hello(token))
+
+        connections.reach(reached)
 
     arrive(connections, range(len(tokens)), start, title="entering")
     return [readers[place] for place in range(len(tokens))]

@@ -157,10 +157,14 @@ def _return(crowd: Crowd, connections: Connections, chat: Callable[[], float]) -
 
     def start(place: int, done: Callable[[], None]) -> None:
         user, token = crowd.tokens[place]
-        one = Returning(user, beside.open(), beside.buffer, done, cursors=crowd.cursors[place])
-        beside.add(one)
-        returning.append(one)
-        one.ask(dialect.hello(token))
+
+        def reached(sock: Socket) -> None:
+            one = Returning(user, sock, beside.buffer, done, cursors=crowd.cursors[place])
+            beside.add(one)
+            returning.append(one)
+            one.ask(dialect.hello(token))
+
+        beside.reach(reached)
 
     arrive(connections, range(len(crowd.tokens)), start, title="coming back", meanwhile=chat)
     return returning

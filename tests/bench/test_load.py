@@ -256,6 +256,43 @@ def test_deliveries_are_counted_over_tls(tmp_path: Path) -> None:
     assert counter.progress == 2
 
 
+def test_others_are_read_while_a_handshake_is_under_way(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    server.load_cert_chain(certificate, key)
+    client.load_verify_locations(certificate)
+    reached: list[Counter] = []
+    with (
+        ExitStack() as stack,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ThreadPoolExecutor() as pool,
+    ):
+        connections = Connections(listener.getsockname()[1], stack, tls=client)
+        crowd = connections.crowd()
+
+        def reach(user: str) -> None:
+            crowd.reach(lambda sock: reached.append(Counter(user, sock, crowd.buffer, MARKER)))
+
+        listener.settimeout(10)
+        # Nobody answers the first one's hello before the second has been served.
+        reach("ann")
+        silent = stack.enter_context(listener.accept()[0])
+        silent.settimeout(10)
+        reach("bob")
+        accepting = pool.submit(lambda: server.wrap_socket(listener.accept()[0], server_side=True))
+        connections.serve(time.monotonic() + 10, until=lambda: bool(reached))
+        (bob,) = reached
+        crowd.add(bob)
+        theirs = stack.enter_context(accepting.result())
+        theirs.sendall(delivered(text_of(1, 0)))
+        connections.serve(time.monotonic() + 10, until=lambda: bob.progress == 1)
+        accepting = pool.submit(lambda: server.wrap_socket(silent, server_side=True))
+        connections.serve(time.monotonic() + 10, until=lambda: len(reached) == 2)
+        stack.enter_context(accepting.result())
+
+    assert [counter.user for counter in reached] == ["bob", "ann"]
+
+
 def test_a_crowd_is_read_by_slices_beside_the_others() -> None:
     with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener:
         connections = Connections(listener.getsockname()[1], stack)
