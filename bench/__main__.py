@@ -103,7 +103,7 @@ def bench(
     output = Console()
     if not output.is_terminal:
         output = Console(width=max(output.width, WIDTH_MIN))
-    output.print(table_of(runs, rounds=rounds))
+    output.print(table_of(runs, rounds=rounds, width=output.width))
     _write(runs, json, svg, machine=here, date=date, rounds=rounds)
     if any(run.outcome.problems for run in runs if run.target.peer is None):
         sys.exit(1)

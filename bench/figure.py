@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from bench.report import Row
+from bench.report import SATURATED, Row
 from bench.targets import GROUPD
 
 WIDTH: Final = 860
@@ -26,7 +26,11 @@ VALUE: Final = 56
 HEAD: Final = 56
 PANEL_HEAD: Final = 30
 PANEL_FOOT: Final = 30
-FOOT: Final = 46
+FOOT: Final = 62
+MARK: Final = " *"
+"""At a figure in whose runs the load generator may have been what limited the throughput."""
+
+REMARK: Final = "The load generator used over 90 % of its core in one round or more."
 
 _STYLE: Final = """\
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -70,6 +74,7 @@ def draw(rows: Sequence[Row], *, machine: str, date: str, rounds: int = 1) -> st
         _text(16, 43, "Shorter is better; the scale is logarithmic.", "quiet"),
         _text(16, top + 14, f"{date}{median}; loopback, posts of 100 bytes", "quiet"),
         _text(16, top + 30, machine, "quiet"),
+        _text(16, top + 46, f"{MARK.strip()} {REMARK}", "quiet"),
     )
     return "\n".join(
         (
@@ -119,7 +124,7 @@ def _panel(bars: Sequence[tuple[float, Row]], left: float, top: float, scale: Sc
         shapes += [
             _text(zero - 8, y + BAR - 2, row.target.title, anchor="end"),
             f'<rect class="{kind}" x="{zero}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2"/>',
-            _text(zero + width + 5, y + BAR - 2, _figure(cost)),
+            _text(zero + width + 5, y + BAR - 2, _figure(cost) + MARK * (row.remark == SATURATED)),
         ]
     return shapes
 

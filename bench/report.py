@@ -18,6 +18,8 @@ from bench.targets import GROUPD, Target
 SATURATED_SHARE: Final = 0.9
 """Of a core; above it the load generator may be what limits the throughput."""
 
+SATURATED: Final = "load saturated"
+
 CPU: Final = "cpu_us_per_delivery"
 P99: Final = "p99_us"
 """What is compared, by its name in ``Row.by_round``."""
@@ -46,7 +48,7 @@ def remark(outcome: Outcome) -> str:
         return "FAILED"
     share = outcome.load_share
     if share is not None and share > SATURATED_SHARE:
-        return "load saturated"
+        return SATURATED
     return "ok"
 
 
@@ -106,38 +108,61 @@ def _median(latencies: Sequence[Latency | None]) -> Latency | None:
 # --- the table
 
 
-def table_of(runs: Sequence[Run], *, rounds: int = 1) -> Table:
-    """Lay the runs out as a table, each scenario's targets beside groupd in memory."""
+COLUMNS: Final = (
+    ("scenario", "left", True),
+    ("server", "left", True),
+    ("", "left", True),
+    ("deliveries/s", "right", False),
+    ("posts/s", "right", False),
+    ("CPU µs /delivery", "right", True),
+    ("CPU µs /post", "right", False),
+    ("groupd ÷ it", "right", True),
+    ("delivery ms p50 / p99 / p99.9", "right", True),
+    ("groupd ÷ it, p99", "right", False),
+    ("answer ms p50 / p99", "right", False),
+    ("server CPU", "right", False),
+    ("load CPU", "right", False),
+    ("further", "left", True),
+)
+"""Heading and side of each, and whether it is shown where there is little room."""
+WIDE: Final = 200
+"""Characters that all columns need."""
+
+
+def table_of(runs: Sequence[Run], *, rounds: int = 1, width: int = WIDE) -> Table:
+    """Lay the runs out as a table, each scenario's targets beside groupd in memory.
+
+    ``width`` is how many characters there is room for.
+    """
     table = Table(title="groupd fan-out", title_justify="left", caption_justify="left")
+    captions = []
     if rounds > 1:
-        table.caption = (
+        captions.append(
             f"Of each figure the median of {rounds} rounds; a ratio is the median of those within "
             "each round, with the lowest and the highest."
         )
-    for heading in ("scenario", "server"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (
-        "deliveries/s",
-        "posts/s",
-        "CPU µs /delivery",
-        "CPU µs /post",
-        "groupd ÷ it",
-        "delivery ms p50 / p99 / p99.9",
-        "groupd ÷ it, p99",
-        "answer ms p50 / p99",
-        "server CPU",
-        "load CPU",
-    ):
-        table.add_column(heading, justify="right", min_width=22 if "p99.9" in heading else None)
-    table.add_column("further")
-    table.add_column("")
-    scenario = ""
     rows = rows_of(runs)
-    for row in rows:
+    cells = [cells_of(row, rows) for row in rows]
+    is_narrow = width < WIDE
+    chosen = [
+        place
+        for place, (heading, _side, is_always) in enumerate(COLUMNS)
+        if (is_always or not is_narrow)
+        and (heading != "further" or any(line[place] for line in cells))
+    ]
+    if is_narrow:
+        captions.append(f"In {WIDE} columns, or not in a terminal, there is more of it.")
+    table.caption = "\n".join(captions) or None
+    for place in chosen:
+        heading, side, _is_always = COLUMNS[place]
+        is_fixed = place < 3 or "p99.9" in heading
+        table.add_column(heading, justify=side, no_wrap=is_fixed)  # type: ignore[arg-type]
+    scenario = ""
+    for row, line in zip(rows, cells, strict=True):
         if scenario and scenario != row.scenario.name:
             table.add_section()
         scenario = row.scenario.name
-        table.add_row(*cells_of(row, rows))
+        table.add_row(*(line[place] for place in chosen))
     return table
 
 
@@ -146,11 +171,12 @@ def cells_of(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
     scenario = row.scenario
     title = f"{scenario.name}: {scenario.groups} x {scenario.members}"
     if row.remark == "FAILED":
-        return (title, row.target.title, *[""] * 11, row.remark)
+        return (title, row.target.title, row.remark, *[""] * (len(COLUMNS) - 3))
     figures, memory = row.figures, groupd_row(scenario, rows)
     return (
         title,
         row.target.title,
+        row.remark,
         _number(figures.get("deliveries_per_s"), "{:,.0f}"),
         _number(figures.get("posts_per_s"), "{:,.0f}"),
         _number(figures.get("cpu_us_per_delivery"), "{:.2f}"),
@@ -162,7 +188,6 @@ def cells_of(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         _number(figures.get("server_share"), "{:.0%}"),
         _number(figures.get("load_share"), "{:.0%}"),
         _further(row),
-        row.remark,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from xml.etree import ElementTree
 
 import attrs
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from bench.figure import Scale, draw
 from bench.figures import Latency, Outcome, percentile
-from bench.report import cells_of, json_line, remark, rows_of, table_of
+from bench.report import COLUMNS, WIDE, cells_of, json_line, remark, rows_of, table_of
 from bench.runner import Run
 from bench.scenarios import SCENARIOS
 from bench.targets import GROUPD, Target, commit
@@ -155,7 +156,7 @@ def test_a_peers_row_says_groupds_share_and_a_store_how_much_more_it_takes() -> 
 def test_nothing_is_compared_with_another_scenario() -> None:
     rows = rows_of([run(scenario="d"), run(REDIS)])
 
-    assert cells_of(rows[1], rows)[6] == ""
+    assert cells_of(rows[1], rows)[[heading for heading, *_ in COLUMNS].index("groupd ÷ it")] == ""
 
 
 def test_the_table_says_that_it_shows_the_median_of_the_rounds() -> None:
@@ -165,6 +166,22 @@ def test_the_table_says_that_it_shows_the_median_of_the_rounds() -> None:
 
     assert table_of([run()]).caption is None
     assert "median of 2 rounds" in str(table_of([run()], rounds=2).caption)
+
+
+@pytest.mark.parametrize("width", [100, 120, 240])
+def test_a_narrow_table_leaves_columns_out_and_shortens_no_figure(width: int) -> None:
+    runs = [run(load_cpu_s=1.9), run(REDIS)]
+    file = StringIO()
+
+    Console(file=file, width=width).print(table_of(runs, rounds=2, width=width))
+
+    shown, rows = file.getvalue(), rows_of(runs)
+    for row in rows:
+        line = next(line for line in shown.splitlines() if row.target.title in line)
+        assert "…" not in line
+        assert row.remark in line
+        assert "1.00 / 2.00 / 3.00" in line
+    assert ("posts/s" in shown) == (width >= WIDE)
 
 
 def test_losses_are_shown() -> None:
@@ -210,6 +227,13 @@ def test_a_drawing_is_svg_with_a_bar_and_a_figure_for_each_server() -> None:
     assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == 2
     assert {"0.50", "2.00", "groupd memory", "<a> & b"} <= set(texts)
     assert not any(text and text.startswith("g:") for text in texts)
+
+
+def test_a_figure_is_marked_where_the_load_was_at_its_limit() -> None:
+    drawn = draw(rows_of([run(load_cpu_s=1.9), run(REDIS)]), machine="", date="")
+
+    assert ">0.50 *<" in drawn
+    assert ">0.50<" in drawn
 
 
 def test_the_cheapest_stands_first() -> None:
