@@ -208,11 +208,13 @@ class Limits:
     """Records after which a busy stream is snapshotted without going idle."""
     cards_max: int = _limit(1_024)
     gather_above: int = _limit(32)
-    """Subscribers from which on a group gathers what is said right after something was sent,"""
+    """Subscribers from which on a busy group keeps what is said for its next send to all."""
     gather_us: int = _limit(10)
-    """for as long as this times its subscribers,"""
+    """How long it does so after each send, in microseconds for each subscriber,"""
+    gather_max_ms: int = _limit(20)
+    """and at most."""
     gather_max_bytes: int = _limit(14_000)
-    """and no more than this."""
+    """What is sent at once all the same."""
     detach_above: int = _limit(1_000)
     """Subscribers above which publishing no longer holds up the actor."""
     detached_slice: int = _limit(64)
@@ -274,6 +276,7 @@ class Limits:
         )
         # So that one too many is refused by its field, and does not end the connection.
         holds("sync_groups_max < map_max", CONTENT.sync_groups_max < self.map_max)
+        holds("gather_max_bytes <= batch_max_bytes", self.gather_max_bytes <= self.batch_max_bytes)
         holds("a page fits the backlog", self.page_max_bytes <= self.backlog_max_bytes)
 
 

@@ -1,4 +1,4 @@
-"""A group in which much is said: what comes right after a send leaves with the next one."""
+"""A busy group: small batches that follow one another closely leave in one piece."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from groupd.config import Limits
 from groupd.domain.base import GROUP, Audience, StreamKey
 from groupd.domain.group.membership import Leave
 from groupd.domain.group.messages import Post
+from groupd.engine.gathering import BATCHES_MIN, CLOSE, CLOSE_MIN, Gathering
+from groupd.engine.hub import Hub
 from groupd.engine.outlet import Outlet, Roster
 from groupd.engine.peer import Peer
 from groupd.engine.publication import Move, Publication
-from tests.engine.rig import group_key, hub_on, new_store, play, records_of, settle
+from groupd.wire.rpc import Notification, Response
+from tests.engine.rig import FakeSession, hub_on, play, settle
 from tests.engine.test_outlet import Pile, crowd, session
 
 READERS: Final = 4
 LIMITS: Final = Limits(gather_above=READERS, gather_us=500, gather_max_bytes=100)
 REST_S: Final = READERS * 0.0005
-"""How long what follows a send is early."""
-GATHERING: Final = Limits(gather_above=2, gather_us=50_000)
+CLOSE_S: Final = CLOSE * REST_S
+GATHERING: Final = Limits(gather_above=2, gather_us=10_000)
 STREAM: Final = StreamKey(GROUP, "", "g")
 
 
@@ -49,10 +52,22 @@ class Tap:
 
 @asynccontextmanager
 async def outlet_read_by(*taps: Tap, limits: Limits = LIMITS) -> AsyncIterator[Outlet]:
+    """Give an outlet that nothing was published on."""
     async with trio.open_nursery() as nursery:
         outlet = Outlet(STREAM, 0, roster=Roster(), limits=limits, start_soon=nursery.start_soon)
         for tap in taps:
             outlet.subscribe(tap.peer, Audience.MEMBERS)
+        yield outlet
+
+
+@asynccontextmanager
+async def busy_outlet(*taps: Tap) -> AsyncIterator[Outlet]:
+    """Give an outlet that rests from now on. So far it has sent up to seq 0, which is forgotten."""
+    async with outlet_read_by(*taps) as outlet:
+        for seq in range(-CLOSE_MIN, 1):
+            publish(outlet, seq)
+        for tap in taps:
+            tap.sends.clear()
         yield outlet
 
 
@@ -75,29 +90,131 @@ def virtually(main: Callable[[], Any]) -> Callable[[], None]:
     return run
 
 
+# --- when to keep what
+
+
+def batch(*seqs: int) -> Publication:
+    return Publication(seqs[-1], [frame(seq) for seq in seqs])
+
+
+def send(
+    gathering: Gathering, at_s: float, *, took_s: float = 0, subscribers: int = READERS
+) -> None:
+    """Have one batch added and sent."""
+    assert gathering.add(batch(1), at_s) is not None
+    gathering.sent(subscribers, began_s=at_s, ended_s=at_s + took_s)
+
+
+def test_a_stream_rests_once_two_sends_in_a_row_were_close_upon_another() -> None:
+    gathering = Gathering(LIMITS)
+    send(gathering, 1.0, took_s=0.5)
+    send(gathering, 1.5 + CLOSE_S / 2, took_s=0.5)
+    assert gathering.rests_until_s < 0
+    send(gathering, 2.0 + CLOSE_S)
+    assert gathering.rests_until_s == pytest.approx(2.0 + CLOSE_S + REST_S)
+
+
+def test_one_send_that_is_not_close_upon_another_begins_it_anew() -> None:
+    gathering = Gathering(LIMITS)
+    for at_s in (1.0, 1.0, 1.1, 1.1, 1.2, 1.2):
+        send(gathering, at_s)
+    assert gathering.rests_until_s < 0
+
+
+def test_it_goes_on_resting_while_a_send_takes_up_several_batches() -> None:
+    gathering = Gathering(LIMITS)
+    for at_s in (1.0, 1.0, 1.0):
+        send(gathering, at_s)
+    for at_s in (2.0, 3.0, 4.0):
+        for _ in range(BATCHES_MIN):
+            gathering.add(batch(1), gathering.rests_until_s - REST_S / 2)
+        assert gathering.take() is not None
+        gathering.sent(READERS, began_s=at_s, ended_s=at_s)
+        assert gathering.rests_until_s == pytest.approx(at_s + REST_S)
+    gathering.add(batch(1), 4.0)
+    gathering.take()
+    gathering.sent(READERS, began_s=5.0, ended_s=5.0)
+    assert gathering.rests_until_s < 0
+
+
+def test_no_rest_is_longer_than_people_notice() -> None:
+    gathering = Gathering(Limits(gather_us=10**12, gather_max_ms=30))
+    for _ in range(3):
+        send(gathering, 1.0, subscribers=1_000)
+    assert gathering.rests_until_s == pytest.approx(1.03)
+
+
+def test_what_is_small_and_the_same_for_all_waits_for_the_rest_to_end() -> None:
+    gathering = Gathering(LIMITS)
+    for _ in range(3):
+        send(gathering, 1.0)
+    assert gathering.add(batch(1), 1.0) is None
+    assert gathering.add(batch(2), 1.0 + REST_S / 2) is None
+    assert gathering.kept == batch(1, 2)
+    assert gathering.add(batch(3), 1.0 + REST_S) == batch(1, 2, 3)
+    assert gathering.kept is None
+
+
+def test_size_is_counted_over_all_that_waits() -> None:
+    gathering = Gathering(LIMITS)
+    for _ in range(3):
+        send(gathering, 1.0)
+    for seq in range(1, 25):
+        assert gathering.add(batch(seq), 1.0) is None
+    assert gathering.add(batch(25), 1.0) == batch(*range(1, 26))
+
+
+# --- in an outlet
+
+
 @virtually
-async def test_what_follows_a_send_waits_and_leaves_in_one_piece() -> None:
+async def test_in_a_busy_group_what_follows_a_send_leaves_in_one_piece() -> None:
     taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
+    async with busy_outlet(*taps) as outlet:
         publish(outlet, 1)
-        publish(outlet, 2)
-        publish(outlet, 3, 4)
-        assert [tap.sends for tap in taps] == [[b"001,"]] * READERS
-        assert (outlet.published_seq, outlet.accepted_seq) == (1, 4)
+        publish(outlet, 2, 3)
+        assert [tap.sends for tap in taps] == [[]] * READERS
+        assert (outlet.published_seq, outlet.accepted_seq) == (0, 3)
         await trio.sleep(REST_S)
         await settle()
-        assert [tap.sends for tap in taps] == [[b"001,", b"002,003,004,"]] * READERS
-        assert (outlet.published_seq, outlet.accepted_seq) == (4, 4)
+        assert [tap.sends for tap in taps] == [[b"001,002,003,"]] * READERS
+        assert (outlet.published_seq, outlet.accepted_seq) == (3, 3)
 
 
 @virtually
-async def test_an_isolated_batch_waits_for_nothing() -> None:
+async def test_batches_that_come_one_by_one_wait_for_nothing() -> None:
     taps = [Tap() for _ in range(READERS)]
     async with outlet_read_by(*taps) as outlet:
-        for seq in (1, 2, 3):
+        for seq in range(1, 20):
             publish(outlet, seq)
             assert taps[0].sends[-1] == frame(seq)
-            await trio.sleep(REST_S)
+            await trio.sleep(CLOSE_S * 1.01)
+
+
+@virtually
+async def test_while_much_is_said_each_member_gets_one_send_for_each_rest() -> None:
+    taps = [Tap() for _ in range(READERS)]
+    async with busy_outlet(*taps) as outlet:
+        for seq in range(1, 41):
+            publish(outlet, seq)
+            await trio.sleep(REST_S / 8)
+    assert b"".join(taps[0].sends) == b"".join(map(frame, range(1, 41)))
+    assert len(taps[0].sends) <= 40 / 8 + 1
+
+
+@virtually
+async def test_what_is_let_go_in_a_rest_begins_another_one() -> None:
+    taps = [Tap() for _ in range(READERS)]
+    async with busy_outlet(*taps) as outlet:
+        for seq in range(1, 1 + BATCHES_MIN):
+            publish(outlet, seq)
+        await trio.sleep(REST_S / 2)
+        outlet.let_go()
+        publish(outlet, 4)
+        await trio.sleep(REST_S * 0.9)
+        assert taps[0].sends == [b"001,002,003,"]
+        await trio.sleep(REST_S * 0.2)
+        assert taps[0].sends == [b"001,002,003,", b"004,"]
 
 
 @virtually
@@ -105,106 +222,92 @@ async def test_after_a_pause_it_gathers_again() -> None:
     taps = [Tap() for _ in range(READERS)]
     async with outlet_read_by(*taps) as outlet:
         for first in (1, 11):
-            publish(outlet, first)
-            publish(outlet, first + 1)
-            publish(outlet, first + 2)
+            for seq in range(first, first + 5):
+                publish(outlet, seq)
             await trio.sleep(10 * REST_S)
-        assert taps[0].sends == [b"001,", b"002,003,", b"011,", b"012,013,"]
-
-
-@virtually
-async def test_while_much_is_said_each_member_gets_one_send_for_each_rest() -> None:
-    taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
-        for seq in range(1, 41):
-            publish(outlet, seq)
-            await trio.sleep(REST_S / 8)
-    assert b"".join(taps[0].sends) == b"".join(map(frame, range(1, 41)))
-    assert len(taps[0].sends) <= 1 + 40 / 8 + 1
+        first, second = [b"001,", b"002,", b"003,", b"004,005,"], [b"011,", b"012,", b"013,"]
+        assert taps[0].sends == [*first, *second, b"014,015,"]
 
 
 @virtually
 async def test_few_readers_are_sent_everything_at_once() -> None:
     taps = [Tap() for _ in range(READERS - 1)]
     async with outlet_read_by(*taps) as outlet:
-        publish(outlet, 1)
-        publish(outlet, 2)
-        assert taps[0].sends == [b"001,", b"002,"]
+        for seq in range(1, 10):
+            publish(outlet, seq)
+        assert taps[0].sends == [frame(seq) for seq in range(1, 10)]
 
 
 @virtually
 async def test_what_is_large_together_leaves_at_once() -> None:
     taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
+    async with busy_outlet(*taps) as outlet:
         publish(outlet, 1)
-        publish(outlet, 2)
-        publish(outlet, *range(3, 30))
-        assert [len(send) for send in taps[0].sends] == [4, 4 * 28]
+        publish(outlet, *range(2, 30))
+        assert [len(send) for send in taps[0].sends] == [4 * 29]
 
 
 @virtually
-async def test_what_changes_a_view_leaves_at_once_behind_what_has_gathered() -> None:
+async def test_what_changes_a_view_leaves_at_once_behind_what_is_kept() -> None:
     taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
+    async with busy_outlet(*taps) as outlet:
         publish(outlet, 1)
         publish(outlet, 2)
         outlet.publish(
             Publication(3, [frame(3)], moves=[Move(0, "mia", Audience.MEMBERS, lets_in=True)])
         )
-        assert taps[0].sends == [b"001,", b"002,003,"]
+        assert taps[0].sends == [b"001,002,003,"]
 
 
 @virtually
-async def test_what_some_may_not_read_leaves_at_once_behind_what_has_gathered() -> None:
+async def test_what_some_may_not_read_leaves_at_once_behind_what_is_kept() -> None:
     taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
+    async with busy_outlet(*taps) as outlet:
         publish(outlet, 1)
         publish(outlet, 2)
         outlet.publish(Publication(3, [frame(3)], masked={0: b"***,"}))
-        assert taps[0].sends == [b"001,", b"002,***,"]
+        assert taps[0].sends == [b"001,002,***,"]
 
 
 @virtually
-async def test_who_comes_begins_after_what_has_gathered() -> None:
-    taps, late = [Tap() for _ in range(READERS)], Tap()
-    async with outlet_read_by(*taps) as outlet:
-        publish(outlet, 1)
-        publish(outlet, 2)
-        assert outlet.subscribe(late.peer, Audience.MEMBERS) == 2
-        publish(outlet, 3)
-    assert taps[0].sends == [b"001,", b"002,", b"003,"]
-    assert late.sends == [b"003,"]
-
-
-@virtually
-async def test_who_goes_has_been_sent_what_has_gathered() -> None:
+async def test_a_signal_comes_behind_what_is_kept() -> None:
     taps = [Tap() for _ in range(READERS)]
-    async with outlet_read_by(*taps) as outlet:
+    async with busy_outlet(*taps) as outlet:
         publish(outlet, 1)
-        publish(outlet, 2)
-        outlet.unsubscribe(taps[0].peer)
-        publish(outlet, 3)
-    assert taps[0].sends == [b"001,", b"002,"]
-    assert taps[1].sends == [b"001,", b"002,", b"003,"]
+        outlet.signal(b"typing", except_=[taps[0].peer])
+        assert taps[0].sends == [b"001,"]
+        assert taps[1].sends == [b"001,", b"typing"]
 
 
 @virtually
-async def test_an_outlet_is_needed_while_something_has_gathered() -> None:
+async def test_who_comes_begins_after_what_is_kept() -> None:
+    taps, late = [Tap() for _ in range(READERS)], Tap()
+    async with busy_outlet(*taps) as outlet:
+        publish(outlet, 1)
+        assert outlet.subscribe(late.peer, Audience.MEMBERS) == 1
+        publish(outlet, 2)
+    assert taps[0].sends == [b"001,", b"002,"]
+    assert late.sends == [b"002,"]
+
+
+@virtually
+async def test_who_goes_has_been_sent_what_is_kept() -> None:
+    taps = [Tap() for _ in range(READERS + 1)]
+    async with busy_outlet(*taps) as outlet:
+        publish(outlet, 1)
+        outlet.unsubscribe(taps[0].peer)
+        publish(outlet, 2)
+    assert taps[0].sends == [b"001,"]
+    assert taps[1].sends == [b"001,", b"002,"]
+
+
+@virtually
+async def test_an_outlet_is_needed_while_something_is_kept() -> None:
     taps = [Tap() for _ in range(READERS)]
     tidied: list[bool] = []
-    async with trio.open_nursery() as nursery:
-        outlet = Outlet(
-            STREAM,
-            0,
-            roster=Roster(),
-            limits=LIMITS,
-            start_soon=nursery.start_soon,
-            tidy=lambda one: tidied.append(one.idle),
-        )
-        for tap in taps:
-            outlet.subscribe(tap.peer, Audience.MEMBERS)
+    async with busy_outlet(*taps) as outlet:
+        outlet._tidy = lambda one: tidied.append(one.idle)
         publish(outlet, 1)
-        publish(outlet, 2)
         # As a broken connection does it: without a word to the outlet.
         outlet._views.clear()
         assert not outlet.idle
@@ -214,23 +317,25 @@ async def test_an_outlet_is_needed_while_something_has_gathered() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(("say", "say", "say", "come", "go", "ask")), st.integers(0, 9)),
-        max_size=60,
+        st.tuples(
+            st.sampled_from(("say", "say", "say", "say", "come", "go", "show")), st.integers(0, 9)
+        ),
+        max_size=80,
     )
 )
 def test_readers_come_and_go_and_miss_and_double_nothing(steps: list[tuple[str, int]]) -> None:
     async def main() -> None:
         taps = [Tap() for _ in range(10)]
-        since: dict[int, int] = {}
+        since: dict[int, int] = dict.fromkeys(range(READERS), 0)
         expected = [b""] * 10
         seq = 0
         async with outlet_read_by(*taps[:READERS]) as outlet:
-            since.update(dict.fromkeys(range(READERS), 0))
             for what, number in steps:
                 if what == "say":
                     publish(outlet, seq := seq + 1)
-                    await trio.sleep(REST_S / 4 * (number // 3))
-                elif what == "ask":
+                    # Mostly not at all, so that it becomes busy.
+                    await trio.sleep(REST_S / 2 * max(0, number - 7))
+                elif what == "show":
                     outlet.let_go()
                     assert outlet.published_seq == seq
                 elif what == "come" and number not in since:
@@ -250,57 +355,98 @@ def test_readers_come_and_go_and_miss_and_double_nothing(steps: list[tuple[str, 
 # --- in a hub
 
 
-async def test_an_answer_does_not_wait_for_what_gathers() -> None:
-    async with hub_on(limits=GATHERING) as hub:
-        group, sessions = await crowd(hub, 3)
-        for number in range(3):
-            await hub.act_as("olga").post(group, f"message {number}")
-        assert [len(each.seqs(group)) for each in sessions] == [1, 1, 1]
+async def busy_group(hub: Hub) -> tuple[str, list[FakeSession], int]:
+    """Give a group that keeps what was said last, its readers, and the seq of that."""
+    group, sessions = await crowd(hub, 3)
+    for number in range(CLOSE_MIN + 2):
+        seq = (await hub.act_as("olga").post(group, f"message {number}"))["seq"]
+    assert [each.seqs(group)[-1] for each in sessions] == [seq - 1] * 3, "it has to be busy"
+    return group, sessions, seq
+
+
+def order(each: FakeSession, group: str) -> list[int | str]:
+    """Give what came: seqs of events, the answer to hello, signals."""
+    each.write()
+    came: list[int | str] = []
+    for message in each.messages:
+        if isinstance(message, Response):
+            assert isinstance(message.result, dict)
+            heads = {entry["group"]: entry["head"] for entry in message.result["groups"]}
+            came.append(f"hello {heads[group]}")
+        elif isinstance(message, Notification) and message.method == "signal":
+            came.append(message.params["kind"])
+        elif isinstance(message, Notification) and message.params.get("group") == group:
+            came.append(message.params["seq"])
+    return came
 
 
 @pytest.mark.parametrize("read", ["history", "messages", "sync", "info"])
 async def test_what_was_answered_is_in_what_is_read_next(read: str) -> None:
     async with hub_on(limits=GATHERING) as hub:
-        group, sessions = await crowd(hub, 3)
+        group, sessions, seq = await busy_group(hub)
         olga = hub.act_as("olga")
-        first = (await olga.post(group, "one"))["seq"]
-        seq = (await olga.post(group, "two"))["seq"]
         if read == "history":
             heads = [(await olga.history(group))["head"]]
         elif read == "messages":
             heads = [message["seq"] for message in (await olga.messages(group, [seq]))["messages"]]
         elif read == "sync":
-            heads = [page["head"] for page in (await olga.sync({group: first}))["groups"]]
+            heads = [page["head"] for page in (await olga.sync({group: seq - 1}))["groups"]]
         else:
             heads = [(await olga.info(group))["head"]]
         assert heads == [seq]
-        assert all(each.seqs(group) == [first, seq] for each in sessions)
+        assert all(each.seqs(group)[-1] == seq for each in sessions)
+
+
+async def test_nothing_is_shown_of_the_state_before_it_is_pushed() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, _seq = await busy_group(hub)
+        olga = hub.act_as("olga")
+        seq = (await olga.announce(group, "hear"))["seq"]
+        assert sessions[0].seqs(group)[-1] < seq
+        assert (await olga.announcements(group))["announcements"][0]["seq"] == seq
+        assert sessions[0].seqs(group)[-1] == seq
+
+
+async def test_pushes_go_on_right_after_the_head_that_a_repeated_hello_gives() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
+        await sessions[0].hello(again=True)
+        await hub.act_as("olga").post(group, "more")
+        await hub.act_as("olga").history(group)
+        assert order(sessions[0], group)[-4:] == [seq - 1, seq, f"hello {seq}", seq + 1]
+
+
+async def test_who_types_after_a_post_is_seen_in_that_order() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
+        await hub.act_as("olga").typing(group)
+        assert order(sessions[0], group)[-2:] == [seq, "typing"]
 
 
 async def test_a_new_session_and_one_that_parts_have_all_that_was_said_before() -> None:
-    store = new_store()
-    async with hub_on(store, limits=GATHERING) as hub:
-        group, sessions = await crowd(hub, 3)
-        for number in range(3):
-            await hub.act_as("olga").post(group, f"message {number}")
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
         late = await session(hub, "olga")
-        head = records_of(store, group_key(group))[-1].seq
-        assert all(each.seqs(group) == [head - 2, head - 1, head] for each in sessions)
+        assert all(each.seqs(group)[-1] == seq for each in sessions)
         assert late.seqs(group) == []
         await hub.act_as("olga").post(group, "more")
         sessions[0].part()
-        assert sessions[0].seqs(group)[-1] == late.seqs(group)[-1] == head + 1
+        assert sessions[0].seqs(group)[-1] == late.seqs(group)[-1] == seq + 1
 
 
-async def test_a_leaver_reads_their_leaving_behind_what_has_gathered() -> None:
-    store = new_store()
-    async with hub_on(store, limits=GATHERING) as hub:
-        group, sessions = await crowd(hub, 3)
-        for number in range(3):
-            await hub.act_as("olga").post(group, f"message {number}")
+async def test_a_leaver_reads_their_leaving_behind_what_is_kept() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
         pile = Pile(hub, group)
         pile.add("user00", Leave())
         pile.add("olga", Post("unheard"))
         await settle()
-        assert sessions[0].kinds(group) == ["posted", "posted", "posted", "left"]
+        assert sessions[0].seqs(group)[-2:] == [seq, seq + 1]
+        assert sessions[0].kinds(group)[-2:] == ["posted", "left"]
         assert sessions[1].kinds(group)[-2:] == ["left", "posted"]
+
+
+async def test_a_hub_that_ends_sends_what_is_kept() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
+    assert all(each.seqs(group)[-1] == seq for each in sessions)

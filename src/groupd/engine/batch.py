@@ -61,6 +61,8 @@ class Batch:
     answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
     founded: list[tuple[Append, Publication]] = attrs.field(factory=list)
     audit: list[AuditEntry] = attrs.field(factory=list)
+    has_reads: bool = False
+    """Whether an answer shows the state."""
     is_followed: bool = False
     """Whether reactors have something to look at."""
 
@@ -121,6 +123,7 @@ class Batch:
         context.request_id, context.holdings = request_id, entry.holdings
         context.answers = entry.answers
         if isinstance(request, LiveQuery):
+            self.has_reads = True
             state.guard(request, context)
             return request.ask(state, context)
         user, request_hash = caller.user, b""

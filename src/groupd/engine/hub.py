@@ -336,6 +336,7 @@ class Hub:
         self._followers.cancel()
         await self.asking.settle(self.rules.limits.drain_deadline_ms / 1_000)
         await self._directory.retire_all()
+        self.outlets.let_go()
         with suppress(LogUnavailable):
             await self._reactor.save()
 

@@ -2,12 +2,12 @@
 
 Placement rules:
 - An outlet outlives its actor: it is there as long as somebody reads or the actor runs.
-- Publishing is one synchronous step (or, for very many subscribers, one detached round): the
-  frames of a batch are joined once and the same bytes go to everybody. Nothing here awaits a
+- A send is one synchronous step (or, for very many subscribers, one detached round): the
+  frames are joined once and the same bytes go to everybody. Nothing here awaits a
   reader, and nothing is done per delivery but one ``Peer.push``.
-- A group in which much is said gathers (``_is_early``): what comes right after something was sent
-  to everybody is answered at once, and leaves with the next. Whoever comes, goes, or asks how far
-  the stream is published, lets it leave before (``let_go``), so nobody can see that it waits.
+- A busy stream keeps small batches for its next send (``gathering.py``); they are answered before.
+  Whoever comes, goes, or shows anything of the stream has them sent before that (``let_go``), so
+  nobody can see that they wait.
 - A batch that changes who reads what gives those users a cut of their own: a leaver's ends with
   the event that takes them out, a joiner's begins with the one that lets them in. So no backlog
   ever holds anything that its session may not read.
@@ -23,6 +23,7 @@ import trio
 from groupd.config import Limits
 from groupd.domain.base import Audience, StreamKey
 from groupd.engine.counts import Counts
+from groupd.engine.gathering import Gathering
 from groupd.engine.peer import Peer, push_all
 from groupd.engine.publication import Publication
 
@@ -99,9 +100,7 @@ class Outlet:
         self._tidy = tidy
         self._counts = Counts() if counts is None else counts
         self._views: dict[Peer, Audience] = {}
-        # What is early, and until when everything is.
-        self._gathered: Publication | None = None
-        self._early_until_s = 0.0
+        self._gathering = Gathering(limits)
         self._has_timer = False
         self._waiting: Publication | None = None
         self._round: Publication | None = None
@@ -112,7 +111,7 @@ class Outlet:
     @property
     def idle(self) -> bool:
         """Say whether nobody needs this outlet any more."""
-        is_busy = self._gathered or self._waiting or self._round
+        is_busy = self._gathering.kept or self._waiting or self._round
         return not (self._views or self.has_actor or self.is_expected or is_busy)
 
     @property
@@ -142,7 +141,7 @@ class Outlet:
     @property
     def accepted_seq(self) -> int:
         """Give how far it was given to publish: what waits for a round is under way, too."""
-        last = self._gathered or self._waiting
+        last = self._gathering.kept or self._waiting
         return self.reached_seq if last is None else last.last_seq
 
     def subscribe(self, peer: Peer, view: Audience) -> int:
@@ -166,69 +165,46 @@ class Outlet:
         return peer in self._views
 
     def publish(self, publication: Publication) -> None:
-        """Send a batch to everybody: now, a little later where much is said, or in rounds.
+        """Send a batch to everybody: now, with the next, or in a round of its own.
 
-        Rounds are for very many, and take turns with everything else.
+        With the next where many read and much is said; in rounds where very many do.
         """
-        if not self.detached:
-            if self._gathered is not None:
-                self._gathered.merge(publication)
-                publication, self._gathered = self._gathered, None
-            if self._is_early(publication):
-                self._gather(publication)
-            else:
-                self._send(publication)
-        elif self._waiting is not None:
-            self._waiting.merge(publication)
-        else:
-            self._waiting = publication
-            if not self._is_running:
-                self._is_running = True
-                self._start_soon(self._run_rounds)
-
-    def let_go(self) -> None:
-        """Send at once what has gathered, if anything has."""
-        if self._gathered is not None:
-            publication, self._gathered = self._gathered, None
-            self._send(publication)
-
-    # --- gathering: one send for all that is said to many within a few milliseconds
-
-    def _is_early(self, publication: Publication) -> bool:
-        """Say whether a batch can wait for the next, since another one has just been sent.
-
-        It has to be small, since sending much at once saves nothing, and to change nobody's view.
-        """
-        return (
-            trio.current_time() < self._early_until_s
-            and publication.is_same_for_all
-            and publication.size_bytes < self._limits.gather_max_bytes
-        )
-
-    def _gather(self, publication: Publication) -> None:
-        self._gathered = publication
-        if not self._has_timer:
+        if self.detached:
+            self._publish_in_rounds(publication)
+        elif len(self._views) < self._limits.gather_above:
+            self._deliver(publication, self._views)
+            self._conclude(publication, ())
+        elif (due := self._gathering.add(publication, trio.current_time())) is not None:
+            self._send(due)
+        elif not self._has_timer:
             self._has_timer = True
             self._start_soon(self._let_go_in_time)
 
+    def let_go(self) -> None:
+        """Send now what is kept for the next send, if anything is."""
+        publication = self._gathering.take()
+        if publication is not None:
+            self._send(publication)
+
     async def _let_go_in_time(self) -> None:
-        """Let go whenever it is time, for as long as something has gathered by then."""
+        """Let go at the end of each rest, for as long as something is kept by then."""
         while True:
-            await trio.sleep_until(self._early_until_s)
-            if trio.current_time() >= self._early_until_s:
-                if self._gathered is None:
+            until_s = self._gathering.rests_until_s
+            await trio.sleep_until(until_s)
+            # Where something was sent in the meantime, another rest has begun.
+            if self._gathering.rests_until_s <= until_s:
+                if self._gathering.kept is None:
                     break
                 self.let_go()
         self._has_timer = False
         self._tidy(self)
 
     def _send(self, publication: Publication) -> None:
+        began_s = trio.current_time()
         self._deliver(publication, self._views)
         self._conclude(publication, ())
-        readers = len(self._views)
-        if readers >= self._limits.gather_above:
-            rest_s = readers * self._limits.gather_us / 1_000_000
-            self._early_until_s = trio.current_time() + rest_s
+        ended_s = trio.current_time()
+        self._gathering.sent(len(self._views), began_s=began_s, ended_s=ended_s)
 
     # --- sending
 
@@ -238,6 +214,7 @@ class Outlet:
         One that has anything waiting is passed over: it is no longer of the moment by the time
         that it would leave, and must not push events out of a full backlog.
         """
+        self.let_go()
         for peer in self._views:
             if not peer.waiting_bytes and not peer.lags(self.stream) and peer not in except_:
                 peer.push(self.stream, frame)
@@ -283,6 +260,15 @@ class Outlet:
     def _moved(self, publication: Publication) -> Iterator[Peer]:
         for move in publication.moves:
             yield from self._roster.peers((self.stream.tenant, move.user))
+
+    def _publish_in_rounds(self, publication: Publication) -> None:
+        if self._waiting is not None:
+            self._waiting.merge(publication)
+            return
+        self._waiting = publication
+        if not self._is_running:
+            self._is_running = True
+            self._start_soon(self._run_rounds)
 
     async def _run_rounds(self) -> None:
         """Publish what has gathered, slice by slice, until nothing waits.
@@ -382,7 +368,7 @@ class Outlets:
             del self._outlets[outlet.stream]
             self.dropped += outlet.has_published
 
-    def published_or_none(self, stream: StreamKey) -> int | None:
+    def settled_seq(self, stream: StreamKey) -> int | None:
         """Give how far a stream is published, or None where nobody reads or writes it.
 
         What has gathered is published by this: an answer of a moment ago is in what is read.
@@ -395,8 +381,13 @@ class Outlets:
 
     def published(self, stream: StreamKey, head: int) -> int:
         """Give how far a stream is published: all of it where it has no outlet."""
-        published = self.published_or_none(stream)
+        published = self.settled_seq(stream)
         return head if published is None else published
+
+    def let_go(self) -> None:
+        """Send now whatever is kept for a next send."""
+        for outlet in tuple(self._outlets.values()):
+            outlet.let_go()
 
     def reached(self, stream: StreamKey) -> int:
         """Give how far a stream is published, for ``lagged``; 0 where nobody reads it."""

@@ -25,7 +25,7 @@ async def info(
 ) -> Result:
     """Show a group. The pinned messages and the announcement come with their text."""
     shown = await directory.ask(stream, caller, query)
-    published = directory.shared.outlets.published_or_none(stream)
+    published = directory.shared.outlets.settled_seq(stream)
     if published is not None and "head" in shown:
         # Where publishing is detached, the state is ahead of what this session was sent.
         shown["head"] = min(shown["head"], published)

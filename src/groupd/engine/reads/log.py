@@ -19,7 +19,7 @@ async def history(
     directory: Directory, caller: Identity, stream: StreamKey, query: History, peer: Peer | None
 ) -> Result:
     """Page a group's log."""
-    published = directory.shared.outlets.published_or_none(stream)
+    published = directory.shared.outlets.settled_seq(stream)
     max_bytes = directory.shared.rules.limits.page_max_bytes
 
     def read(store: Store) -> bytes:
@@ -49,9 +49,7 @@ async def sync(
 ) -> Result:
     """Catch up many groups. Those that the caller is not in (any more) are left out."""
     streams = {group: StreamKey(GROUP, caller.tenant, group) for group in query.cursors}
-    published = {
-        group: directory.shared.outlets.published_or_none(key) for group, key in streams.items()
-    }
+    published = {group: directory.shared.outlets.settled_seq(key) for group, key in streams.items()}
     quarantine = directory.shared.quarantine
     budget = min(
         query.limit_bytes or directory.shared.rules.limits.page_max_bytes,

@@ -124,7 +124,7 @@ async def messages(
 ) -> Result:
     """Show some messages as they are now."""
     shared = directory.shared
-    published = shared.outlets.published_or_none(stream)
+    published = shared.outlets.settled_seq(stream)
     max_bytes = shared.rules.limits.page_max_bytes
 
     def read(store: Store) -> bytes:
@@ -187,7 +187,7 @@ async def edits(
 ) -> Result:
     """Page a message and its edits."""
     shared = directory.shared
-    published = shared.outlets.published_or_none(stream)
+    published = shared.outlets.settled_seq(stream)
 
     def read(store: Store) -> bytes:
         place = standing(store, stream, caller)
@@ -212,7 +212,7 @@ async def thread(
 ) -> Result:
     """Page the replies to a message."""
     shared = directory.shared
-    published = shared.outlets.published_or_none(stream)
+    published = shared.outlets.settled_seq(stream)
 
     def read(store: Store) -> bytes:
         place = standing(store, stream, caller)
@@ -238,7 +238,7 @@ async def reactors(
 ) -> Result:
     """List who has reacted in one way to a message."""
     shared = directory.shared
-    published = shared.outlets.published_or_none(stream)
+    published = shared.outlets.settled_seq(stream)
 
     def read(store: Store) -> Result:
         place = standing(store, stream, caller)

@@ -145,7 +145,7 @@ async def account_history(
     peer: Peer | None,
 ) -> Result:
     """Page the caller's own log."""
-    published = directory.shared.outlets.published_or_none(stream)
+    published = directory.shared.outlets.settled_seq(stream)
 
     def read(store: Store) -> bytes:
         end = store.head(stream)
@@ -178,7 +178,7 @@ async def read(
     """Move the caller's cursor, and tell their other sessions."""
     if caller.user == SERVER:
         raise not_a_member()  # It reads as an owner does, and has nothing to keep.
-    published = directory.shared.outlets.published_or_none(stream)
+    published = directory.shared.outlets.settled_seq(stream)
 
     place = await directory.shared.log.read(lambda store: standing(store, stream, caller))
     head = place.head if published is None else min(place.head, published)

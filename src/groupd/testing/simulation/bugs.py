@@ -20,6 +20,7 @@ from groupd.domain.group import parts
 from groupd.domain.group.recalls import Recalled
 from groupd.domain.group.state import Group
 from groupd.engine import actor, batch, hub, outlet
+from groupd.engine.gathering import Gathering
 from groupd.engine.ledger import Ledger
 from groupd.engine.peer import Peer
 from groupd.engine.publication import Publication
@@ -185,16 +186,17 @@ def _a_partial_send_repeats_a_byte() -> Any:
 
 
 def _what_gathers_is_overtaken() -> Any:
-    def publish(self: outlet.Outlet, publication: Publication) -> None:
-        if self.detached:
-            real(self, publication)
-        elif self._is_early(publication):
-            self._gather(publication)
-        else:
-            self._send(publication)
+    real = Gathering.add
 
-    real = outlet.Outlet.publish
-    return mock.patch.object(outlet.Outlet, "publish", publish)
+    def add(self: Gathering, publication: Publication, now_s: float) -> Publication | None:
+        due = real(self, publication, now_s)
+        if due is publication or due is None:
+            return due
+        late = Publication(due.last_seq, due.frames[: -len(publication.frames)])
+        self._kept = late
+        return publication
+
+    return mock.patch.object(Gathering, "add", add)
 
 
 def _requests_of_a_read_are_reversed() -> Any:

@@ -153,12 +153,15 @@ def _limits(draw: Random) -> dict[str, int]:
         ("reactor_page", 0.3, (1, 3)),
         ("actor_idle_ms", 0.3, (50, 500)),
         ("batch_max_bytes", 0.2, (200, 2_000)),
-        ("gather_above", 0.4, (1, 2)),
-        # In virtual time no rest is too short to be met, but by those who speak at the same moment.
-        ("gather_us", 0.5, (20_000, 2_000_000)),
+        ("gather_above", 0.5, (1,)),
+        ("gather_us", 0.8, (100_000_000,)),
+        # In a simulation days pass between posts that a real server sees within a second.
+        ("gather_max_ms", 0.8, (5_000, 30_000, 100_000)),
     ):
         if draw.random() < chance:
             limits[name] = draw.choice(values)
+    if "batch_max_bytes" in limits:
+        limits["gather_max_bytes"] = limits["batch_max_bytes"]
     if draw.random() < 0.4:
         limits["backlog_max_bytes"] = limits["page_max_bytes"] = draw.choice((400, 2_000, 8_000))
     return limits

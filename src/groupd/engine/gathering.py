@@ -1,0 +1,90 @@
+"""When a busy stream sends: small batches that follow one another closely leave together.
+
+Theory of operation. A send costs the kernel nearly the same for one post as for ten, so to hundreds
+it pays to send ten at once. A stream is busy as long as one send follows close upon another, or
+takes up several batches. After a send it then rests for a time that grows with its subscribers, and
+what comes meanwhile is kept. A stream whose posts come one by one, whose log takes its time (which
+makes batches of its own), or whose process has time to spare between two sends, never rests.
+
+Placement rules: no time, no task and no reader in here. The outlet asks, and sends.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from groupd.config import Limits
+from groupd.engine.publication import Publication
+
+CLOSE: Final = 0.25
+"""A send is close upon the one before it if less than this part of a rest lies between them."""
+CLOSE_MIN: Final = 2
+"""So many sends in a row, each close upon the one before, begin the first rest."""
+BATCHES_MIN: Final = 3
+"""So many batches in one send are worth another rest."""
+
+
+class Gathering:
+    """What is kept for the next send to all subscribers of one stream."""
+
+    __slots__ = (
+        "_batches",
+        "_close",
+        "_ended_s",
+        "_kept",
+        "_limits",
+        "_size_bytes",
+        "rests_until_s",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self.rests_until_s = -inf
+        """By then what is kept has to be sent."""
+        self._limits = limits
+        self._kept: Publication | None = None
+        # Since the last send.
+        self._batches = self._size_bytes = 0
+        self._ended_s = -inf
+        self._close = 0
+
+    @property
+    def kept(self) -> Publication | None:
+        """What waits, if anything does."""
+        return self._kept
+
+    def add(self, publication: Publication, now_s: float) -> Publication | None:
+        """Give what has to be sent now, with what was kept in front; None where all can wait.
+
+        What changes somebody's view, or is not the same for all, does not wait; neither does much,
+        since to send it at once saves nothing.
+        """
+        self._batches += 1
+        self._size_bytes += publication.size_bytes
+        if self._kept is not None:
+            self._kept.merge(publication)
+            publication = self._kept
+        can_wait = (
+            now_s < self.rests_until_s
+            and publication.is_same_for_all
+            and self._size_bytes < self._limits.gather_max_bytes
+        )
+        self._kept = publication if can_wait else None
+        return None if can_wait else publication
+
+    def take(self) -> Publication | None:
+        """Give what was kept, to be sent now."""
+        kept, self._kept = self._kept, None
+        return kept
+
+    def sent(self, subscribers: int, *, began_s: float, ended_s: float) -> None:
+        """Note that all were sent everything, and decide whether the stream rests now."""
+        limits = self._limits
+        rest_us = min(subscribers * limits.gather_us, limits.gather_max_ms * 1_000)
+        rest_s = rest_us / 1_000_000
+        is_close = began_s - self._ended_s < CLOSE * rest_s
+        self._close = self._close + 1 if is_close else 0
+        is_busy = self._close >= CLOSE_MIN or self._batches >= BATCHES_MIN
+        self.rests_until_s = ended_s + rest_s if is_busy else -inf
+        self._batches = self._size_bytes = 0
+        self._ended_s = ended_s
