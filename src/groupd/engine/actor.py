@@ -2,7 +2,7 @@
 
 Placement rules and theory of operation:
 - Commands wait in the mailbox while an append is under way; the next batch takes them all
-  (bounded), so batching needs no timer.
+  (bounded), so batching what is decided needs no timer.
 - A batch: fetch what its decisions need; decide and apply each command, in order, synchronously
   (``batch.py``); one append; then publish and answer. Refusals and reads of live state are
   answered after the commit of the batch that they saw, too.
@@ -22,13 +22,11 @@ import structlog
 import trio
 
 from groupd.domain.base import NOTHING, Needs, StreamKey
-from groupd.domain.catalog import EVENTS
 from groupd.domain.stream import Stream
-from groupd.engine.batch import Batch, publication_of
+from groupd.engine.batch import Batch
 from groupd.engine.ledger import Ledger
-from groupd.engine.loading import load, read_after
+from groupd.engine.loading import load, publish_missed
 from groupd.engine.mail import RETRY_AFTER_MS, Entry, Trouble, bug, flush, refuse_all, unavailable
-from groupd.engine.outlet import Outlet
 from groupd.engine.shared import Shared
 from groupd.engine.waiting import Waiter
 from groupd.errors import LogBroken, LogConflict, LogCorrupt, LogUnavailable, Rejected
@@ -232,7 +230,9 @@ class Actor:
                 self._shared.log, self.stream, cards_max=self._limits.cards_max
             )
             outlet = self._shared.outlets.attach(self.stream, ledger.state.seq)
-            await self._publish_missed(outlet, ledger.state.seq)
+            await publish_missed(
+                self._shared.log, outlet, ledger.state.seq, at_once=self._limits.batch_max
+            )
         except LogUnavailable:
             return unavailable("the group's log cannot be read")
         except LogBroken:
@@ -246,17 +246,6 @@ class Actor:
         self._counted = ledger.state.n
         self._snapshot_seq = self._snapshot_tried_seq = snapshot_seq
         return None
-
-    async def _publish_missed(self, outlet: Outlet, head: int) -> None:
-        """Publish what is in the log and was not published, after a failure between the two."""
-        kinds = EVENTS[self.stream.kind]
-        while outlet.accepted_seq < head:
-            after = outlet.accepted_seq
-            piece = await read_after(self._shared.log, self.stream, after, self._limits.batch_max)
-            records = piece.records
-            if outlet.accepted_seq == after:
-                events = [codec.decode_event(kinds, record) for record in records]
-                outlet.publish(publication_of(self.stream, records, events))
 
     async def _reload(self) -> Rejected | None:
         """Load again, however long it takes; whoever asks meanwhile is told to come back.

@@ -1,4 +1,4 @@
-"""A stream comes into memory: its newest snapshot, and the records after it."""
+"""A stream comes into memory: its newest snapshot, the records after it, what was not published."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Final
 import structlog
 
 from groupd.domain.base import Record, StreamKey
-from groupd.domain.catalog import AGGREGATES
+from groupd.domain.catalog import AGGREGATES, EVENTS
+from groupd.engine.batch import publication_of
 from groupd.engine.ledger import Ledger
+from groupd.engine.outlet import Outlet
 from groupd.errors import LogCorrupt
 from groupd.storage.log import Log
 from groupd.storage.port import Head, Slice
@@ -61,6 +63,20 @@ async def load(store: Log, stream: StreamKey, *, cards_max: int) -> tuple[Ledger
     if (head.seq, head.chain) != (ledger.state.seq, ledger.chain):
         raise LogCorrupt("the head is not that of the newest record")
     return ledger, snapshot_seq
+
+
+async def publish_missed(store: Log, outlet: Outlet, head: int, *, at_once: int) -> None:
+    """Publish what is in the log and was not published, after a failure between the two.
+
+    Reads ``at_once`` records at a time. Raises as ``load`` does.
+    """
+    stream, kinds = outlet.stream, EVENTS[outlet.stream.kind]
+    while outlet.accepted_seq < head:
+        after = outlet.accepted_seq
+        records = (await read_after(store, stream, after, at_once)).records
+        if outlet.accepted_seq == after:
+            events = [codec.decode_event(kinds, record) for record in records]
+            outlet.publish(publication_of(stream, records, events))
 
 
 def _verify(record: Record, previous: bytes) -> None:

@@ -19,7 +19,7 @@ from groupd.domain.exactly_once import RequestMemory
 from groupd.domain.group import parts
 from groupd.domain.group.recalls import Recalled
 from groupd.domain.group.state import Group
-from groupd.engine import actor, batch, hub, outlet
+from groupd.engine import actor, batch, hub, loading, outlet
 from groupd.engine.gathering import Gathering
 from groupd.engine.ledger import Ledger
 from groupd.engine.peer import Peer
@@ -93,7 +93,7 @@ def _removed_members_go_on_reading() -> Any:
 
     return mock.patch.multiple(
         "groupd.engine.batch", publication_of=publication_of
-    ), mock.patch.object(actor, "publication_of", publication_of)
+    ), mock.patch.object(loading, "publication_of", publication_of)
 
 
 def _an_old_connection_unsubscribes_the_new_one() -> Any:
