@@ -397,6 +397,15 @@ async def test_what_was_answered_is_in_what_is_read_next(read: str) -> None:
         assert all(each.seqs(group)[-1] == seq for each in sessions)
 
 
+async def test_to_have_read_what_was_pushed_sends_nothing() -> None:
+    async with hub_on(limits=GATHERING) as hub:
+        group, sessions, seq = await busy_group(hub)
+        await hub.act_as("user00").read(group, seq - 1)
+        assert sessions[0].seqs(group)[-1] == seq - 1
+        assert (await hub.act_as("olga").read(group, seq))["unread"] == 0
+        assert sessions[0].seqs(group)[-1] == seq
+
+
 async def test_nothing_is_shown_of_the_state_before_it_is_pushed() -> None:
     async with hub_on(limits=GATHERING) as hub:
         group, sessions, _seq = await busy_group(hub)

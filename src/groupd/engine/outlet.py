@@ -368,15 +368,17 @@ class Outlets:
             del self._outlets[outlet.stream]
             self.dropped += outlet.has_published
 
-    def settled_seq(self, stream: StreamKey) -> int | None:
+    def settled_seq(self, stream: StreamKey, *, upto: int | None = None) -> int | None:
         """Give how far a stream is published, or None where nobody reads or writes it.
 
-        What has gathered is published by this: an answer of a moment ago is in what is read.
+        What is kept is sent by this, unless all ``upto`` a seq is published already: so a read has
+        what was answered a moment ago.
         """
         outlet = self._outlets.get(stream)
         if outlet is None:
             return None
-        outlet.let_go()
+        if upto is None or upto > outlet.published_seq:
+            outlet.let_go()
         return outlet.published_seq
 
     def published(self, stream: StreamKey, head: int) -> int:

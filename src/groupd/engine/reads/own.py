@@ -178,7 +178,8 @@ async def read(
     """Move the caller's cursor, and tell their other sessions."""
     if caller.user == SERVER:
         raise not_a_member()  # It reads as an owner does, and has nothing to keep.
-    published = directory.shared.outlets.settled_seq(stream)
+    # Who has seen something says so at once, and there may be hundreds of them.
+    published = directory.shared.outlets.settled_seq(stream, upto=query.seq)
 
     place = await directory.shared.log.read(lambda store: standing(store, stream, caller))
     head = place.head if published is None else min(place.head, published)
