@@ -195,7 +195,7 @@ def test_a_translation_has_the_code_links_and_parts_of_its_original(translated: 
 @pytest.mark.parametrize("source", ["README.md", f"README{CHINESE}.md"])
 def test_the_figures_of_the_front_page_are_the_measured_ones(source: str) -> None:
     measured = {
-        cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
+        cells[1].strip(): [cell.strip(" *") for cell in cells[2:-1]]
         for line in text_of("docs/design/fanout.md").splitlines()
         if len(cells := line.split("|")) == 9
     }
