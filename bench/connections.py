@@ -91,7 +91,7 @@ class Connections:
             except ssl.SSLWantReadError:
                 return
             sock.setblocking(True)
-            reached(sock)
+            reached(MessageSocket(sock) if self._websocket else sock)
 
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self._readers[sock.fileno()] = go_on

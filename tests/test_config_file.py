@@ -292,7 +292,6 @@ def test_every_limit_is_a_positive_number(cls: type[attrs.AttrsInstance]) -> Non
     [
         ({"frame_before_hello_max_bytes": 65_537}, "frame_before_hello_max_bytes"),
         ({"batch_max": 8_193}, "batch_max <= mailbox_max"),
-        ({"batch_max_bytes": 13_999}, "gather_max_bytes <= batch_max_bytes"),
         ({"ids_max": 1}, "ids_max >= 2"),
         ({"rate_burst": 19}, "rate_burst >= 20"),
         ({"map_max": 64}, "sync_groups_max < map_max"),

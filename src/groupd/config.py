@@ -276,7 +276,6 @@ class Limits:
         )
         # So that one too many is refused by its field, and does not end the connection.
         holds("sync_groups_max < map_max", CONTENT.sync_groups_max < self.map_max)
-        holds("gather_max_bytes <= batch_max_bytes", self.gather_max_bytes <= self.batch_max_bytes)
         holds("a page fits the backlog", self.page_max_bytes <= self.backlog_max_bytes)
 
 

@@ -296,6 +296,9 @@ class Event:
     audience: ClassVar[Audience] = Audience.MEMBERS
     countable: ClassVar[bool] = False
     """True where it counts as an unread message, and its user has spoken (``Spoke``)."""
+    can_wait: ClassVar[bool] = False
+    """True where a busy group may send it a moment after it was answered: it changes nothing by
+    which others are allowed or refused something, and nothing that is shown of live state."""
     followed: ClassVar[bool] = False
     """True where reactors look at it."""
     lets_in: ClassVar[bool] = False

@@ -401,8 +401,6 @@ class Actor:
         if batch.records:
             self._counted = self._shared.counts.take(batch.records, self._counted, self._oldest_s)
             outlet.publish(batch.publication())
-        if batch.has_reads:
-            outlet.let_go()
         flush(batch.answers)
         self._ledger.trim(self._limits.cards_max)
         self._shared.rouse(batch.is_followed)

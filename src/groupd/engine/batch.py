@@ -61,8 +61,6 @@ class Batch:
     answers: list[tuple[Entry, Mapping[str, Any] | Rejected]] = attrs.field(factory=list)
     founded: list[tuple[Append, Publication]] = attrs.field(factory=list)
     audit: list[AuditEntry] = attrs.field(factory=list)
-    has_reads: bool = False
-    """Whether an answer shows the state."""
     is_followed: bool = False
     """Whether reactors have something to look at."""
 
@@ -123,7 +121,6 @@ class Batch:
         context.request_id, context.holdings = request_id, entry.holdings
         context.answers = entry.answers
         if isinstance(request, LiveQuery):
-            self.has_reads = True
             state.guard(request, context)
             return request.ask(state, context)
         user, request_hash = caller.user, b""
@@ -263,4 +260,5 @@ def publication_of(
         if event.moves:
             for user, view in event.views(record):
                 publication.moves.append(Move(index, user, view, event.lets_in))
+    publication.can_wait = all(event.can_wait for event in events)
     return publication

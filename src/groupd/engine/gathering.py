@@ -34,6 +34,7 @@ class Gathering:
         "_ended_s",
         "_kept",
         "_limits",
+        "_max_bytes",
         "_size_bytes",
         "rests_until_s",
     )
@@ -42,6 +43,8 @@ class Gathering:
         self.rests_until_s = -inf
         """By then what is kept has to be sent."""
         self._limits = limits
+        # A session that reads nothing is to hold one batch beside its backlog.
+        self._max_bytes = min(limits.gather_max_bytes, limits.batch_max_bytes)
         self._kept: Publication | None = None
         # Since the last send.
         self._batches = self._size_bytes = 0
@@ -56,8 +59,8 @@ class Gathering:
     def add(self, publication: Publication, now_s: float) -> Publication | None:
         """Give what has to be sent now, with what was kept in front; None where all can wait.
 
-        What changes somebody's view, or is not the same for all, does not wait; neither does much,
-        since to send it at once saves nothing.
+        Messages can. What changes what somebody may do or read cannot, since answers may show it;
+        and much need not, since to send it at once saves as much.
         """
         self._batches += 1
         self._size_bytes += publication.size_bytes
@@ -66,8 +69,9 @@ class Gathering:
             publication = self._kept
         can_wait = (
             now_s < self.rests_until_s
+            and publication.can_wait
             and publication.is_same_for_all
-            and self._size_bytes < self._limits.gather_max_bytes
+            and self._size_bytes < self._max_bytes
         )
         self._kept = publication if can_wait else None
         return None if can_wait else publication
@@ -76,6 +80,10 @@ class Gathering:
         """Give what was kept, to be sent now."""
         kept, self._kept = self._kept, None
         return kept
+
+    def put_back(self, publication: Publication, *, until_s: float) -> None:
+        """Keep what could not be sent, until it is tried again. Nothing was added meanwhile."""
+        self._kept, self.rests_until_s = publication, until_s
 
     def sent(self, subscribers: int, *, began_s: float, ended_s: float) -> None:
         """Note that all were sent everything, and decide whether the stream rests now."""

@@ -72,12 +72,11 @@ async def greet(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
 async def relist(shared: Shared, peer: Peer, caller: Identity) -> Greeting:
     """Give the same answer to a session that is subscribed already, or that wants no events."""
     places, account_head = await _read_places(shared, caller)
-    account = shared.outlets.get(caller.account)
+    account_head = shared.outlets.published(caller.account, account_head)
     upto = {
         place.group: shared.outlets.published(stream_of(caller, place), place.head)
         for place in places
     }
-    account_head = account_head if account is None else account.published_seq
     # The heads are as of now, so what was pushed before now goes before the answer.
     peer.hold()
     listed = [place for place in places if upto[place.group] >= place.joined_seq]

@@ -5,9 +5,8 @@ Placement rules:
 - A send is one synchronous step (or, for very many subscribers, one detached round): the
   frames are joined once and the same bytes go to everybody. Nothing here awaits a
   reader, and nothing is done per delivery but one ``Peer.push``.
-- A busy stream keeps small batches for its next send (``gathering.py``); they are answered before.
-  Whoever comes, goes, or shows anything of the stream has them sent before that (``let_go``), so
-  nobody can see that they wait.
+- A busy stream keeps small batches of messages for its next send (``gathering.py``); they are
+  answered before. Whoever comes, goes, reads or types has them sent before that (``let_go``).
 - A batch that changes who reads what gives those users a cut of their own: a leaver's ends with
   the event that takes them out, a joiner's begins with the one that lets them in. So no backlog
   ever holds anything that its session may not read.
@@ -18,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import structlog
 import trio
 
 from groupd.config import Limits
@@ -27,9 +27,13 @@ from groupd.engine.gathering import Gathering
 from groupd.engine.peer import Peer, push_all
 from groupd.engine.publication import Publication
 
+log = structlog.get_logger()
+
 User = tuple[str, str]
 """Tenant and user."""
 NOBODY: Final[tuple[Peer, ...]] = ()
+RETRY_S: Final = 1.0
+"""When something is sent again that could not be, by a bug. Who has it gets it twice."""
 
 
 class Roster:
@@ -181,10 +185,18 @@ class Outlet:
             self._start_soon(self._let_go_in_time)
 
     def let_go(self) -> None:
-        """Send now what is kept for the next send, if anything is."""
+        """Send now what is kept for the next send, if anything is.
+
+        Whoever comes along calls this, and is not to suffer from a bug in it: then it is kept.
+        """
         publication = self._gathering.take()
-        if publication is not None:
+        if publication is None:
+            return
+        try:
             self._send(publication)
+        except Exception:
+            log.exception("send_failed", stream=tuple(self.stream))
+            self._gathering.put_back(publication, until_s=trio.current_time() + RETRY_S)
 
     async def _let_go_in_time(self) -> None:
         """Let go at the end of each rest, for as long as something is kept by then."""
@@ -368,17 +380,15 @@ class Outlets:
             del self._outlets[outlet.stream]
             self.dropped += outlet.has_published
 
-    def settled_seq(self, stream: StreamKey, *, upto: int | None = None) -> int | None:
+    def settled_seq(self, stream: StreamKey) -> int | None:
         """Give how far a stream is published, or None where nobody reads or writes it.
 
-        What is kept is sent by this, unless all ``upto`` a seq is published already: so a read has
-        what was answered a moment ago.
+        What is kept is sent by this, so a read has all that was answered a moment ago.
         """
         outlet = self._outlets.get(stream)
         if outlet is None:
             return None
-        if upto is None or upto > outlet.published_seq:
-            outlet.let_go()
+        outlet.let_go()
         return outlet.published_seq
 
     def published(self, stream: StreamKey, head: int) -> int:

@@ -33,6 +33,8 @@ class Publication:
     masked: dict[int, bytes] = attrs.field(factory=dict)
     """Index of an admins' frame -> what other members get in its place."""
     moves: list[Move] = attrs.field(factory=list)
+    can_wait: bool = False
+    """Whether all of it may leave a moment after it was answered."""
 
     @property
     def is_same_for_all(self) -> bool:
@@ -48,6 +50,7 @@ class Publication:
         """Append what was published after this."""
         offset = len(self.frames)
         self.last_seq = later.last_seq
+        self.can_wait &= later.can_wait
         self.frames += later.frames
         self.masked |= {offset + index: frame for index, frame in later.masked.items()}
         self.moves += [attrs.evolve(move, index=offset + move.index) for move in later.moves]

@@ -47,7 +47,7 @@ class Posted(Event):
     """
 
     kind = "posted"
-    countable = True
+    countable = can_wait = True
 
     text: str = fields.stored("text", "")
     card: Mapping[str, Any] | None = fields.stored("card", None)

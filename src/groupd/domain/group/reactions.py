@@ -34,7 +34,7 @@ class Reacted(Event):
     """A member has reacted to a message."""
 
     kind = "reacted"
-    touches = True
+    touches = can_wait = True
 
     message: int = fields.stored("seq", 0)
     """The message's seq."""
@@ -59,7 +59,7 @@ class Unreacted(Event):
     """A member has taken a reaction back."""
 
     kind = "unreacted"
-    touches = True
+    touches = can_wait = True
 
     message: int = fields.stored("seq", 0)
     """The message's seq."""

@@ -178,8 +178,7 @@ async def read(
     """Move the caller's cursor, and tell their other sessions."""
     if caller.user == SERVER:
         raise not_a_member()  # It reads as an owner does, and has nothing to keep.
-    # Who has seen something says so at once, and there may be hundreds of them.
-    published = directory.shared.outlets.settled_seq(stream, upto=query.seq)
+    published = directory.shared.outlets.settled_seq(stream)
 
     place = await directory.shared.log.read(lambda store: standing(store, stream, caller))
     head = place.head if published is None else min(place.head, published)

@@ -160,8 +160,6 @@ def _limits(draw: Random) -> dict[str, int]:
     ):
         if draw.random() < chance:
             limits[name] = draw.choice(values)
-    if "batch_max_bytes" in limits:
-        limits["gather_max_bytes"] = limits["batch_max_bytes"]
     if draw.random() < 0.4:
         limits["backlog_max_bytes"] = limits["page_max_bytes"] = draw.choice((400, 2_000, 8_000))
     return limits
