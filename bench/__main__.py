@@ -16,14 +16,12 @@ from rich.console import Console
 from bench.figure import draw
 from bench.figures import Outcome
 from bench.peers import PEERS
-from bench.report import json_line, rows_of, table_of
+from bench.report import WIDE, json_line, rows_of, table_of
 from bench.runner import Run, run_scenario
 from bench.scenarios import DEFAULT, SCENARIOS, WITH_PEERS, Scenario
 from bench.server import BenchError
 from bench.targets import GROUPD, Target, crowd_max, groupd_targets, machine, peer_targets
 
-WIDTH_MIN: Final = 240
-"""So that no cell of the table is broken where the output is no terminal."""
 SECONDS_MAX: Final = 600
 ROUNDS_MAX: Final = 100
 
@@ -102,7 +100,7 @@ def bench(
                     console.print(f"  {problem}", style="bold red", markup=False)
     output = Console()
     if not output.is_terminal:
-        output = Console(width=max(output.width, WIDTH_MIN))
+        output = Console(width=max(output.width, WIDE))
     output.print(table_of(runs, rounds=rounds, width=output.width))
     _write(runs, json, svg, machine=here, date=date, rounds=rounds)
     if any(run.outcome.problems for run in runs if run.target.peer is None):

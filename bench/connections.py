@@ -70,31 +70,26 @@ class Connections:
         self._epoll.register(crowd._epoll.fileno(), select.EPOLLIN)
         return crowd
 
-    def open(self) -> Socket:
-        """Connect; what comes of it is closed with all the others, or by ``drop``."""
-        sock = self.open_plain()
-        if isinstance(sock, ssl.SSLSocket):
-            sock.do_handshake()
-        return MessageSocket(sock) if self._websocket else sock
-
     def reach(self, reached: Callable[[Socket], None]) -> None:
-        """Connect as ``open`` does, and read the others while a handshake of TLS is under way."""
+        """Connect, and call ``reached`` with it; the others are read while TLS shakes hands.
+
+        What comes of it is closed with all the others, or by ``drop``.
+        """
         sock = self.open_plain()
-        if not isinstance(sock, ssl.SSLSocket):
-            reached(MessageSocket(sock) if self._websocket else sock)
-            return
-        sock.setblocking(False)
 
         def go_on() -> None:
-            try:
-                sock.do_handshake()
-            except ssl.SSLWantReadError:
-                return
-            sock.setblocking(True)
+            if isinstance(sock, ssl.SSLSocket):
+                try:
+                    sock.do_handshake()
+                except ssl.SSLWantReadError:
+                    return
+                sock.setblocking(True)
             reached(MessageSocket(sock) if self._websocket else sock)
 
-        self._epoll.register(sock.fileno(), select.EPOLLIN)
-        self._readers[sock.fileno()] = go_on
+        if isinstance(sock, ssl.SSLSocket):
+            sock.setblocking(False)
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+            self._readers[sock.fileno()] = go_on
         go_on()
 
     def open_plain(self) -> socket.socket:

@@ -233,12 +233,18 @@ def enter(
 def enter_voice(connections: Connections, group: str, token: Token) -> Poster:
     """Connect somebody by a connection that posts, and gets no pushes."""
     user, proof = token
-    sock, arrived = connections.open(), list[bool]()
-    arrival = Arrival(user, sock, connections.buffer, lambda: arrived.append(True))
-    connections.add(arrival)
-    arrival.ask(dialect.hello(proof, events=False))
+    arrived = list[Socket]()
+
+    def reached(sock: Socket) -> None:
+        arrival = Arrival(user, sock, connections.buffer, lambda: arrived.append(sock))
+        connections.add(arrival)
+        arrival.ask(dialect.hello(proof, events=False))
+
+    connections.reach(reached)
     connections.serve(time.monotonic() + ARRIVE_MAX_S, until=lambda: bool(arrived))
+    if not arrived:
+        raise Failed(f"{user} was not let in within {ARRIVE_MAX_S:g} s")
     mould = dialect.PostMould(group, with_ids=True)
-    voice = Poster(user, sock, connections.buffer, Canon(), mould=mould, numbers=count(1))
+    voice = Poster(user, arrived[0], connections.buffer, Canon(), mould=mould, numbers=count(1))
     connections.add(voice)
     return voice

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from bench.figures import DERIVED, Latency, Outcome
@@ -108,25 +109,35 @@ def _median(latencies: Sequence[Latency | None]) -> Latency | None:
 # --- the table
 
 
+class Column(NamedTuple):
+    """A column of the table."""
+
+    heading: str
+    side: JustifyMethod = "right"
+    is_always: bool = False
+    """Whether it is shown where there is little room, too."""
+    is_fixed: bool = False
+    """Whether it is never broken."""
+
+
 COLUMNS: Final = (
-    ("scenario", "left", True),
-    ("server", "left", True),
-    ("", "left", True),
-    ("deliveries/s", "right", False),
-    ("posts/s", "right", False),
-    ("CPU µs /delivery", "right", True),
-    ("CPU µs /post", "right", False),
-    ("groupd ÷ it", "right", True),
-    ("delivery ms p50 / p99 / p99.9", "right", True),
-    ("groupd ÷ it, p99", "right", False),
-    ("answer ms p50 / p99", "right", False),
-    ("server CPU", "right", False),
-    ("load CPU", "right", False),
-    ("further", "left", True),
+    Column("scenario", "left", is_always=True, is_fixed=True),
+    Column("server", "left", is_always=True, is_fixed=True),
+    Column("", "left", is_always=True, is_fixed=True),
+    Column("deliveries/s"),
+    Column("posts/s"),
+    Column("CPU µs /delivery", is_always=True),
+    Column("CPU µs /post"),
+    Column("groupd ÷ it", is_always=True),
+    Column("delivery ms p50 / p99 / p99.9", is_always=True, is_fixed=True),
+    Column("groupd ÷ it, p99"),
+    Column("answer ms p50 / p99"),
+    Column("server CPU"),
+    Column("load CPU"),
+    Column("further", "left", is_always=True),
 )
-"""Heading and side of each, and whether it is shown where there is little room."""
-WIDE: Final = 200
-"""Characters that all columns need."""
+WIDE: Final = 240
+"""Characters in which no cell of all these columns is broken."""
 
 
 def table_of(runs: Sequence[Run], *, rounds: int = 1, width: int = WIDE) -> Table:
@@ -145,24 +156,22 @@ def table_of(runs: Sequence[Run], *, rounds: int = 1, width: int = WIDE) -> Tabl
     cells = [cells_of(row, rows) for row in rows]
     is_narrow = width < WIDE
     chosen = [
-        place
-        for place, (heading, _side, is_always) in enumerate(COLUMNS)
-        if (is_always or not is_narrow)
-        and (heading != "further" or any(line[place] for line in cells))
+        (place, column)
+        for place, column in enumerate(COLUMNS)
+        if (column.is_always or not is_narrow)
+        and (column.heading != "further" or any(line[place] for line in cells))
     ]
     if is_narrow:
         captions.append(f"In {WIDE} columns, or not in a terminal, there is more of it.")
     table.caption = "\n".join(captions) or None
-    for place in chosen:
-        heading, side, _is_always = COLUMNS[place]
-        is_fixed = place < 3 or "p99.9" in heading
-        table.add_column(heading, justify=side, no_wrap=is_fixed)  # type: ignore[arg-type]
+    for _place, column in chosen:
+        table.add_column(column.heading, justify=column.side, no_wrap=column.is_fixed)
     scenario = ""
     for row, line in zip(rows, cells, strict=True):
         if scenario and scenario != row.scenario.name:
             table.add_section()
         scenario = row.scenario.name
-        table.add_row(*(line[place] for place in chosen))
+        table.add_row(*(line[place] for place, _column in chosen))
     return table
 
 

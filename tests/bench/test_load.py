@@ -246,7 +246,12 @@ def test_deliveries_are_counted_over_tls(tmp_path: Path) -> None:
     ):
         accepting = pool.submit(lambda: server.wrap_socket(listener.accept()[0], server_side=True))
         connections = Connections(listener.getsockname()[1], stack, tls=client)
-        counter = Counter("ann", connections.open(), connections.buffer, MARKER)
+        reached = list[Counter]()
+        connections.reach(
+            lambda sock: reached.append(Counter("ann", sock, connections.buffer, MARKER))
+        )
+        connections.serve(time.monotonic() + 10, until=lambda: bool(reached))
+        (counter,) = reached
         connections.add(counter)
         with accepting.result() as theirs:
             theirs.sendall(delivered(text_of(1, 0)))
@@ -297,7 +302,9 @@ def test_a_crowd_is_read_by_slices_beside_the_others() -> None:
     with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener:
         connections = Connections(listener.getsockname()[1], stack)
         crowd = connections.crowd()
-        counter = Counter("ann", crowd.open(), crowd.buffer, MARKER)
+        reached = list[Counter]()
+        crowd.reach(lambda sock: reached.append(Counter("ann", sock, crowd.buffer, MARKER)))
+        (counter,) = reached
         crowd.add(counter)
         with listener.accept()[0] as theirs:
             theirs.sendall(delivered(text_of(1, 0)))

@@ -63,11 +63,19 @@ def read_all(sock: MessageSocket) -> bytes:
 SIZES = st.sampled_from((0, 1, 2, 3, 125, 126, 127, 300, 2_400, 65_535, 65_536, 70_000))
 
 
-@given(
+MESSAGES = given(
     held=st.lists(SIZES.map(lambda size: bytes(index % 251 for index in range(size))), max_size=6),
     pings=st.sets(st.integers(0, 6)),
     cuts=st.lists(st.integers(1, 3_000), max_size=40),
 )
+"""What messages hold, before which of them there is a ping, and where reads end."""
+
+
+def stream_of(held: list[bytes], pings: set[int]) -> bytes:
+    return b"".join(PING * (place in pings) + frame(message) for place, message in enumerate(held))
+
+
+@MESSAGES
 def test_what_is_read_is_what_the_messages_hold(
     held: list[bytes], pings: set[int], cuts: list[int]
 ) -> None:
@@ -75,18 +83,12 @@ def test_what_is_read_is_what_the_messages_hold(
     sock = MessageSocket(wire)  # type: ignore[arg-type]
     pings = {place for place in pings if place < len(held)}
     wire.sent.clear()
-    wire.stream = b"".join(
-        PING * (place in pings) + frame(message) for place, message in enumerate(held)
-    )
+    wire.stream = stream_of(held, pings)
     assert read_all(sock) == b"".join(held)
     assert wire.sent == [b"\x8a\x80\x00\x00\x00\x00"] * len(pings)
 
 
-@given(
-    held=st.lists(SIZES.map(lambda size: bytes(index % 251 for index in range(size))), max_size=6),
-    pings=st.sets(st.integers(0, 6)),
-    cuts=st.lists(st.integers(1, 3_000), max_size=40),
-)
+@MESSAGES
 def test_a_member_reads_the_same_and_compares_it(
     held: list[bytes], pings: set[int], cuts: list[int]
 ) -> None:
@@ -94,9 +96,7 @@ def test_a_member_reads_the_same_and_compares_it(
     sock, canon = MessageSocket(wire), Canon()  # type: ignore[arg-type]
     member = member_on("ann", sock, bytearray(BUFFER_BYTES), canon)
     canon.kept += b"".join(held)[:10_000]
-    wire.stream = b"".join(
-        PING * (place in pings) + frame(message) for place, message in enumerate(held)
-    )
+    wire.stream = stream_of(held, pings)
     with suppress(Failed):  # The end.
         while True:
             member.read()

@@ -156,7 +156,9 @@ def test_a_peers_row_says_groupds_share_and_a_store_how_much_more_it_takes() -> 
 def test_nothing_is_compared_with_another_scenario() -> None:
     rows = rows_of([run(scenario="d"), run(REDIS)])
 
-    assert cells_of(rows[1], rows)[[heading for heading, *_ in COLUMNS].index("groupd ÷ it")] == ""
+    assert (
+        cells_of(rows[1], rows)[[column.heading for column in COLUMNS].index("groupd ÷ it")] == ""
+    )
 
 
 def test_the_table_says_that_it_shows_the_median_of_the_rounds() -> None:

@@ -35,6 +35,36 @@ def play(main: Callable[[], Awaitable[T]]) -> T:
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+class Tap:
+    """A peer whose link takes everything, each time in ``takes_s`` of a clock that jumps."""
+
+    def __init__(self, *, takes_s: float = 0) -> None:
+        self.sends: list[bytes] = []
+        self._takes_s = takes_s
+        self.peer = Peer(
+            try_send=self._try_send,
+            wake=lambda: None,
+            broken=lambda: None,
+            head_of=lambda stream: 0,
+            max_bytes=1_000,
+        )
+
+    @property
+    def got(self) -> bytes:
+        return b"".join(self.sends)
+
+    def _try_send(self, data: bytes) -> int:
+        self.sends.append(data)
+        if self._takes_s:
+            trio.lowlevel.current_clock().jump(self._takes_s)  # type: ignore[attr-defined]
+        return len(data)
+
+
+def frame(seq: int) -> bytes:
+    """Make what stands for the frame of an event."""
+    return b"%03d," % seq
+
+
 def group_key(group: str) -> StreamKey:
     return StreamKey(GROUP, "", group)
 

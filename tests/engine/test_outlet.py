@@ -19,12 +19,13 @@ from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
 from groupd.engine.mail import Entry
 from groupd.engine.outlet import Outlet, Outlets, Roster
-from groupd.engine.peer import Peer
 from groupd.engine.publication import Move, Publication
 from tests.engine.rig import (
     Answers,
     FakeSession,
     GateLog,
+    Tap,
+    frame,
     group_key,
     hub_on,
     new_store,
@@ -261,39 +262,13 @@ def plain_outlet(nursery: trio.Nursery) -> Outlet:
     )
 
 
-@attrs.define(eq=False)
-class Tap:
-    """A peer whose link takes everything, and a millisecond for it."""
-
-    got: bytes = b""
-    peer: Peer = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.peer = Peer(
-            try_send=self._try_send,
-            wake=lambda: None,
-            broken=lambda: None,
-            head_of=lambda stream: 0,
-            max_bytes=1_000,
-        )
-
-    def _try_send(self, data: bytes) -> int:
-        self.got += data
-        trio.lowlevel.current_clock().jump(0.001)  # type: ignore[attr-defined]
-        return len(data)
-
-
-def frame(seq: int) -> bytes:
-    return b"%03d," % seq
-
-
 @settings(max_examples=40, deadline=None)
 @given(pauses=st.lists(st.integers(0, 12), min_size=50, max_size=80))
 def test_a_round_is_not_overtaken_by_one_that_begins_in_the_rest_after_another(
     pauses: list[int],
 ) -> None:
     async def main() -> None:
-        taps = [Tap() for _ in range(4)]
+        taps = [Tap(takes_s=0.001) for _ in range(4)]
         async with trio.open_nursery() as nursery:
             outlet = plain_outlet(nursery)
             for tap in taps:
@@ -313,7 +288,7 @@ def test_a_round_is_not_overtaken_by_one_that_begins_in_the_rest_after_another(
 
 def test_who_comes_back_in_the_middle_of_a_round_gets_it_once() -> None:
     async def main() -> None:
-        taps = [Tap() for _ in range(4)]
+        taps = [Tap(takes_s=0.001) for _ in range(4)]
         async with trio.open_nursery() as nursery:
             outlet = plain_outlet(nursery)
             for tap in taps:
@@ -324,7 +299,7 @@ def test_who_comes_back_in_the_middle_of_a_round_gets_it_once() -> None:
             for tap in taps:
                 outlet.unsubscribe(tap.peer)
                 assert outlet.subscribe(tap.peer, Audience.MEMBERS) == 0
-                tap.got = b""
+                tap.sends.clear()
         assert [tap.got for tap in taps] == [frame(1)] * 4
 
     play(main)
@@ -332,7 +307,7 @@ def test_who_comes_back_in_the_middle_of_a_round_gets_it_once() -> None:
 
 def test_who_goes_in_the_middle_of_a_round_gets_nothing_more() -> None:
     async def main() -> None:
-        taps = [Tap() for _ in range(4)]
+        taps = [Tap(takes_s=0.001) for _ in range(4)]
         async with trio.open_nursery() as nursery:
             outlet = plain_outlet(nursery)
             for tap in taps[:3]:

@@ -298,7 +298,8 @@ class Event:
     """True where it counts as an unread message, and its user has spoken (``Spoke``)."""
     can_wait: ClassVar[bool] = False
     """True where a busy group may send it a moment after it was answered: it changes nothing by
-    which others are allowed or refused something, and nothing that is shown of live state."""
+    which others are allowed or refused something, nothing that is shown of live state, and nobody's
+    view; and it is the same for all."""
     followed: ClassVar[bool] = False
     """True where reactors look at it."""
     lets_in: ClassVar[bool] = False

@@ -252,7 +252,7 @@ def publication_of(
 ) -> Publication:
     """Frame the records of a batch for everybody."""
     prefix = codec.frame_prefix(stream)
-    publication = Publication(records[-1].seq, codec.frames_of(records, prefix))
+    publication = Publication(records[-1].seq, codec.frames_of(records, prefix), can_wait=True)
     for index, (record, event) in enumerate(zip(records, events, strict=True)):
         # The record's, since an event of a kind that is not known here does not have it.
         if record.audience:
@@ -260,5 +260,6 @@ def publication_of(
         if event.moves:
             for user, view in event.views(record):
                 publication.moves.append(Move(index, user, view, event.lets_in))
-    publication.can_wait = all(event.can_wait for event in events)
+        if not event.can_wait:
+            publication.can_wait = False
     return publication

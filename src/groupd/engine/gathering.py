@@ -32,10 +32,10 @@ class Gathering:
         "_batches",
         "_close",
         "_ended_s",
-        "_kept",
         "_limits",
         "_max_bytes",
         "_size_bytes",
+        "kept",
         "rests_until_s",
     )
 
@@ -45,16 +45,12 @@ class Gathering:
         self._limits = limits
         # A session that reads nothing is to hold one batch beside its backlog.
         self._max_bytes = min(limits.gather_max_bytes, limits.batch_max_bytes)
-        self._kept: Publication | None = None
+        self.kept: Publication | None = None
+        """What waits for the next send, if anything does."""
         # Since the last send.
         self._batches = self._size_bytes = 0
         self._ended_s = -inf
         self._close = 0
-
-    @property
-    def kept(self) -> Publication | None:
-        """What waits, if anything does."""
-        return self._kept
 
     def add(self, publication: Publication, now_s: float) -> Publication | None:
         """Give what has to be sent now, with what was kept in front; None where all can wait.
@@ -64,26 +60,25 @@ class Gathering:
         """
         self._batches += 1
         self._size_bytes += publication.size_bytes
-        if self._kept is not None:
-            self._kept.merge(publication)
-            publication = self._kept
+        if self.kept is not None:
+            self.kept.merge(publication)
+            publication = self.kept
         can_wait = (
             now_s < self.rests_until_s
             and publication.can_wait
-            and publication.is_same_for_all
             and self._size_bytes < self._max_bytes
         )
-        self._kept = publication if can_wait else None
+        self.kept = publication if can_wait else None
         return None if can_wait else publication
 
     def take(self) -> Publication | None:
         """Give what was kept, to be sent now."""
-        kept, self._kept = self._kept, None
+        kept, self.kept = self.kept, None
         return kept
 
     def put_back(self, publication: Publication, *, until_s: float) -> None:
         """Keep what could not be sent, until it is tried again. Nothing was added meanwhile."""
-        self._kept, self.rests_until_s = publication, until_s
+        self.kept, self.rests_until_s = publication, until_s
 
     def sent(self, subscribers: int, *, began_s: float, ended_s: float) -> None:
         """Note that all were sent everything, and decide whether the stream rests now."""

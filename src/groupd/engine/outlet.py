@@ -184,6 +184,8 @@ class Outlet:
             self._has_timer = True
             self._start_soon(self._let_go_in_time)
 
+    # --- sending
+
     def let_go(self) -> None:
         """Send now what is kept for the next send, if anything is.
 
@@ -217,8 +219,6 @@ class Outlet:
         self._conclude(publication, ())
         ended_s = trio.current_time()
         self._gathering.sent(len(self._views), began_s=began_s, ended_s=ended_s)
-
-    # --- sending
 
     def signal(self, frame: bytes, *, except_: Collection[Peer]) -> None:
         """Show something of the moment to the subscribers that are up to date.
@@ -283,7 +283,7 @@ class Outlet:
             self._start_soon(self._run_rounds)
 
     async def _run_rounds(self) -> None:
-        """Publish what has gathered, slice by slice, until nothing waits.
+        """Publish what has come, slice by slice, until nothing waits.
 
         The pause after a round is a multiple of its length, so a busy circle batches itself and
         takes no more than its share of the process. A session that subscribes in the middle of a

@@ -200,8 +200,7 @@ def _what_gathers_is_overtaken() -> Any:
         due = real(self, publication, now_s)
         if due is publication or due is None:
             return due
-        late = Publication(due.last_seq, due.frames[: -len(publication.frames)])
-        self._kept = late
+        self.kept = Publication(due.last_seq, due.frames[: -len(publication.frames)])
         return publication
 
     return mock.patch.object(Gathering, "add", add)

@@ -155,7 +155,7 @@ def _limits(draw: Random) -> dict[str, int]:
         ("batch_max_bytes", 0.2, (200, 2_000)),
         ("gather_above", 0.5, (1,)),
         ("gather_us", 0.8, (100_000_000,)),
-        # In a simulation days pass between posts that a real server sees within a second.
+        # In a simulation seconds pass between posts, where a busy server sees milliseconds.
         ("gather_max_ms", 0.8, (5_000, 30_000, 100_000)),
     ):
         if draw.random() < chance:
