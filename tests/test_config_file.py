@@ -178,6 +178,10 @@ def test_the_file_the_path_and_the_type_are_named(file: Path) -> None:
         ("[limits]\nbatch_max = true", "expected int @ $.limits.batch_max, got true"),
         ("[limits]\nbatch_max = 5.0", "expected int @ $.limits.batch_max, got 5.0"),
         ("[limits]\nbatch_max = 0", "expected a number above 0, got 0 @ $.limits.batch_max"),
+        (
+            "[limits]\nids_window_ms = 9007199254740992",
+            "expected at most 9007199254740991, got 9007199254740992 @ $.limits.ids_window_ms",
+        ),
         ("[plans]\nx = 5", "expected table @ $.plans.x, got 5"),
         ('[plans.x]\npins_max = "5"', 'expected int @ $.plans.x.pins_max, got "5"'),
         ("dta = 5", "no such setting @ $.dta, did you mean data?"),
