@@ -89,6 +89,7 @@ class Conversation:
         "_arriving",
         "_authority",
         "_failed_hellos",
+        "_has_expired",
         "_hub",
         "_is_operator",
         "_line",
@@ -111,6 +112,7 @@ class Conversation:
         self._authority = LOCAL if is_operator else None
         """What of the operators' methods there is for this session."""
         self._seat: Seat | None = None
+        self._has_expired = False
         self._failed_hellos = 0
         self._polls: Polls | None = None
         self._wants_events: bool | None = None
@@ -119,6 +121,10 @@ class Conversation:
     def is_known(self) -> bool:
         """Say whether there is somebody to speak with: a user, or the operator."""
         return self.caller is not None or self._is_operator
+
+    def look_at_the_clock(self) -> None:
+        """See whether the caller's token is over; before the requests that follow in one step."""
+        self._has_expired = self.caller is not None and self._services.has_expired(self.caller)
 
     def serve(self, message: rpc.Request) -> Later | None:
         """Serve a request, or give what that has to wait for; raises Rejected."""
@@ -149,7 +155,7 @@ class Conversation:
             return self._serve_here(call, message.msgid)
         if caller is None:
             raise Rejected("unauthenticated", "say hello first")
-        if services.has_expired(caller):
+        if self._has_expired:
             raise _expired()
         if cls is Changes:
             self._poll(caller, call, message)
@@ -174,13 +180,8 @@ class Conversation:
 
     def _serve_here(self, call: Call, msgid: int) -> Later | None:
         """Serve what the engine knows nothing of."""
-        request, caller, authority = call.request, self.caller, self._authority
-        if (
-            request.operator
-            and not self._is_operator
-            and caller is not None
-            and self._services.has_expired(caller)
-        ):
+        request, authority = call.request, self._authority
+        if request.operator and not self._is_operator and self._has_expired:
             raise _expired()
         match request:
             case Hello():
