@@ -214,7 +214,7 @@ class World:
         if request_id:
             request_hash = codec.request_hash(command)
             receipt = book.state.memory.recall(
-                caller.user, request_id, request_hash, now_ms=self.now_ms, limits=self.limits
+                caller.user, request_id, request_hash, self.now_ms, self.limits
             )
             if receipt is not None:
                 return checked(command, command.answer(receipt, context))

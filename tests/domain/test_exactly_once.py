@@ -325,7 +325,7 @@ def test_where_too_many_lost_an_id_the_longest_silent_share_one_time(
         NOW_MS + 1,
     )
     with pytest.raises(Rejected, match="stale_id"):
-        memory.recall("dan", uuid7(NOW_MS + 1, 9), HASH, now_ms=NOW_MS, limits=LIMITS)
+        memory.recall("dan", uuid7(NOW_MS + 1, 9), HASH, NOW_MS, LIMITS)
 
 
 def test_who_lost_an_id_last_keeps_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +369,7 @@ class Client:
 
     def send(self, user: str, request_id: str, now_ms: int, limits: Limits) -> str:
         try:
-            receipt = self.memory.recall(user, request_id, HASH, now_ms=now_ms, limits=limits)
+            receipt = self.memory.recall(user, request_id, HASH, now_ms, limits)
         except Rejected as error:
             return error.code
         if receipt is not None:

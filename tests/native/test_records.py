@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _hashlib
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -28,6 +28,17 @@ UNKNOWN = st.builds(
     kind=st.sampled_from(["wide", "posted"]),
     fields=st.dictionaries(strategies.words(min_chars=1, max_chars=9), strategies.values()),
 )
+GIVEN: Final[dict[str, Any]] = {
+    "seq": 7,
+    "time_ms": NOW_MS,
+    "user": "mia",
+    "request_id": uuid7(NOW_MS),
+    "n": 5,
+    "forget": 1,
+    "salt": b"s" * 16,
+    "request_hash": b"h" * 16,
+    "previous": bytes(32),
+}
 EVENTS = st.sampled_from([GROUP, ACCOUNT]).flatmap(
     lambda kind: st.tuples(st.just(kind), strategies.all_events(kind) | UNKNOWN)
 )
@@ -57,6 +68,21 @@ def test_a_record_is_the_same(kind_and_event: tuple[str, Event], **given: Any) -
     made = written(event, stream, compiled=True, **given)
     assert made == written(event, stream, compiled=False, **given)
     assert type(made) is Record
+
+
+@pytest.mark.parametrize("chars", [*range(985, 1_030), 5_000])
+@pytest.mark.parametrize("mentions", [(), tuple(f"user{number}" for number in range(50))])
+def test_long_texts_and_lists_are_written_the_same(chars: int, mentions: tuple[str, ...]) -> None:
+    stream, text = StreamKey(GROUP, "", "G" * 16), "x" * chars
+    event = Posted(text=text, mentions=mentions)
+    compiled = written(event, stream, True, **GIVEN)
+    assert compiled == written(event, stream, False, **GIVEN)
+    given_ = GIVEN | {"user": text, "seq": 2**53 - 1}
+    assert written(event, stream, True, **given_) == written(event, stream, False, **given_)
+    post = Post(text=text, mentions=mentions)
+    head, parameters = codec._hashed_parts_of(Post)  # type: ignore[arg-type]
+    expected = codec._request_hash_in_python(head, post, parameters, codec._pack_ordered)
+    assert codec.request_hash(post) == expected
 
 
 @given(st.lists(st.tuples(SEQS, st.integers(NOW_MS, NOW_MS + 2)), max_size=5))

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
-import attrs
-
+from groupd import native
 from groupd.config import Limits
 from groupd.domain.base import Receipt
 from groupd.domain.fields import embedded_ms, not_a_request_id
@@ -28,17 +27,24 @@ FORGOTTEN_USERS_MAX: Final = 10_000
 """Users whose forgotten time is their own. Fixed, since ``apply`` depends on it."""
 
 
-@attrs.define
-class RequestMemory:
-    """Remembered requests, and how far those that are forgotten reach."""
+class _MemoryInPython:
+    """What each request of a stream asks of its memory; ``native/receipts.pyx`` does the same."""
 
-    receipts: Receipts = attrs.field(factory=Receipts)
-    forgotten: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
-    """User -> time; those who lost an id last are last."""
-    forgotten_ms: int = 0
+    __slots__ = ("forgotten", "forgotten_ms", "receipts")
+
+    def __init__(
+        self,
+        receipts: Receipts | None = None,
+        forgotten: OrderedDict[str, int] | None = None,
+        forgotten_ms: int = 0,
+    ) -> None:
+        self.receipts = Receipts() if receipts is None else receipts
+        self.forgotten: OrderedDict[str, int] = OrderedDict() if forgotten is None else forgotten
+        """User -> time; those who lost an id last are last."""
+        self.forgotten_ms = forgotten_ms
 
     def recall(
-        self, user: str, request_id: str, request_hash: bytes, *, now_ms: int, limits: Limits
+        self, user: str, request_id: str, request_hash: bytes, now_ms: int, limits: Limits
     ) -> Receipt | None:
         """Give what is remembered of this request, or None where it is new.
 
@@ -49,11 +55,7 @@ class RequestMemory:
         if receipt is not None:
             # An erased record has lost its hash, and with it the means to tell the contents apart.
             if receipt.request_hash not in (request_hash, b""):
-                raise Rejected(
-                    "conflict",
-                    "this request id was used before, with other content",
-                    reason="id_reused",
-                )
+                raise id_reused()
             return receipt
         time_ms = embedded_ms(request_id)
         if time_ms < 0:
@@ -65,12 +67,7 @@ class RequestMemory:
         if forgotten_ms >= oldest_ms:
             oldest_ms = forgotten_ms + 1
         if not oldest_ms <= time_ms <= now_ms + limits.ids_ahead_ms:
-            raise Rejected(
-                "stale_id",
-                "this request id is too old or too far ahead; make a new one on the server's clock",
-                time_ms=now_ms,
-                oldest_ms=oldest_ms,
-            )
+            raise stale_id(now_ms, oldest_ms)
         return None
 
     def overdue(self, now_ms: int, limits: Limits) -> int:
@@ -102,9 +99,27 @@ class RequestMemory:
             if before_ms is None or time_ms > before_ms:
                 forgotten[user] = time_ms
             forgotten.move_to_end(user)
-            if len(forgotten) > FORGOTTEN_USERS_MAX:
+            # There is one more only where that user had none.
+            if before_ms is None and len(forgotten) > FORGOTTEN_USERS_MAX:
                 _user, time_ms = forgotten.popitem(last=False)
                 self.forgotten_ms = max(self.forgotten_ms, time_ms)
+
+
+if TYPE_CHECKING or native.receipts is None:
+    _Memory: TypeAlias = _MemoryInPython
+else:
+    _Memory = native.receipts.Memory
+
+
+class RequestMemory(_Memory):
+    """Remembered requests, and how far those that are forgotten reach."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self.dump() == other.dump() if isinstance(other, RequestMemory) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     def erase(self, seqs: Collection[int]) -> None:
         """Drop the request hashes of erased records: that of a short text could be guessed.
@@ -119,8 +134,28 @@ class RequestMemory:
         return [self.forgotten_ms, forgotten, self.receipts.dump(erasable=erasable)]
 
     @classmethod
-    def load(cls, plain: Any) -> RequestMemory:
+    def load(cls, plain: Any) -> Self:
         """Rebuild it from ``dump``."""
         forgotten_ms, forgotten, receipts = plain
         known = OrderedDict((user, ms) for user, ms in forgotten)
         return cls(Receipts.load(receipts), known, forgotten_ms)
+
+
+# --- refusals
+
+
+def id_reused() -> Rejected:
+    """Make the refusal for other content under an id that is remembered."""
+    return Rejected(
+        "conflict", "this request id was used before, with other content", reason="id_reused"
+    )
+
+
+def stale_id(now_ms: int, oldest_ms: int) -> Rejected:
+    """Make the refusal for an id from before ``oldest_ms``, or from too far ahead of ``now_ms``."""
+    return Rejected(
+        "stale_id",
+        "this request id is too old or too far ahead; make a new one on the server's clock",
+        time_ms=now_ms,
+        oldest_ms=oldest_ms,
+    )

@@ -126,13 +126,7 @@ class Batch:
         user, request_hash = caller.user, b""
         if request_id:
             request_hash = codec.request_hash(request)
-            receipt = state.memory.recall(
-                user,
-                request_id,
-                request_hash,
-                now_ms=self.now_ms,
-                limits=self._limits,
-            )
+            receipt = state.memory.recall(user, request_id, request_hash, self.now_ms, self._limits)
             if receipt is not None:
                 return request.answer(receipt, context)
         state.guard(request, context)

@@ -18,7 +18,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of what the modules take and give. What was compiled before a change here is left out, until
 ``make`` has compiled it again."""
 

@@ -51,7 +51,7 @@ cdef extern from *:
     ssize_t sendfile(int out, int in_, off_t* at, size_t size) nogil
 
 
-VERSION = 3
+VERSION = 4
 """As in ``native/__init__.py``."""
 
 cdef enum:

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 cdef extern from "Python.h":
     object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
 
-VERSION = 3
+VERSION = 4
 """As in ``native/__init__.py``."""
 
 cdef enum:

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The receipts of remembered requests, in rows that lie side by side.
+"""The receipts of remembered requests, in rows that lie side by side, and the memory of them.
 
-Placement rules: ``domain/receipts.py`` does the same in Python and says what each method is for.
-How long a receipt is kept, and what an id may be, is decided in ``domain/exactly_once.py``.
+Placement rules: ``domain/receipts.py`` and ``domain/exactly_once.py`` do the same in Python, and
+say what each method is for, how long a receipt is kept, and what an id may be.
 
 The rows are a ring, the oldest first. A table of their places, open-addressed with linear probing,
 finds one by its user and id; it is at most half full. Where it is searched from depends on Python's
@@ -10,6 +10,7 @@ own secret for hashes, so nobody can choose ids that all lie together.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject, PyObject_Hash, PyObject_RichCompareBool, Py_EQ
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -18,9 +19,11 @@ from libc.string cimport memcmp, memcpy, memset
 
 from groupd.native.encoding cimport UUID_BYTES, read_uuid7
 
+from collections import OrderedDict
+
 import cython
 
-VERSION = 3
+VERSION = 4
 """As in ``native/__init__.py``."""
 
 cdef enum:
@@ -86,35 +89,14 @@ cdef class Receipts:
 
     def add(self, str user not None, str request_id not None, receipt):
         """Add a receipt as the newest, unless the request has one."""
-        cdef uint8_t number[UUID_BYTES]
-        cdef bytes request_hash
-        request_hash, seq, time_ms, value = receipt
-        if read_uuid7(request_id, number) < 0:
-            raise ValueError(f"{request_id!r} is no request id")
-        if PyBytes_GET_SIZE(request_hash) not in (0, HASH_BYTES):
-            raise ValueError(f"a request hash has {HASH_BYTES} bytes, or none")
-        self.put(
-            user, number,
-            <const uint8_t*>PyBytes_AS_STRING(request_hash) if request_hash else NO_HASH,
-            seq, time_ms, value,
-        )
+        self.keep(user, request_id, receipt)
 
     def drop(self):
         """Drop the oldest; give whose it was and the time within its id."""
-        cdef Row* row
-        cdef int64_t ms = 0
-        cdef int place
         if self.count == 0:
             raise IndexError("no receipt is left")
-        row = self.row(0)
-        user = <object>row.user
-        for place in range(6):
-            ms = ms << 8 | row.request_id[place]
-        self.empty(self.slot_of(user, row.request_id))
-        self.let_go(row)
-        self.first = (self.first + 1) & (self.size - 1)
-        self.count -= 1
-        return user, ms
+        user = <object>self.row(0).user
+        return user, self.drop_oldest()
 
     def time_ms(self, uint32_t place):
         """Give the time of a receipt: 0 is the oldest."""
@@ -176,6 +158,33 @@ cdef class Receipts:
         return made
 
     # --- rows
+
+    cdef int keep(self, str user, str request_id, receipt) except -1:
+        cdef uint8_t number[UUID_BYTES]
+        cdef bytes request_hash
+        request_hash, seq, time_ms, value = receipt
+        if read_uuid7(request_id, number) < 0:
+            raise ValueError(f"{request_id!r} is no request id")
+        if PyBytes_GET_SIZE(request_hash) not in (0, HASH_BYTES):
+            raise ValueError(f"a request hash has {HASH_BYTES} bytes, or none")
+        return self.put(
+            user, number,
+            <const uint8_t*>PyBytes_AS_STRING(request_hash) if request_hash else NO_HASH,
+            seq, time_ms, value,
+        )
+
+    cdef int64_t drop_oldest(self) except -1:
+        """Drop the oldest, which is there; give the time within its id."""
+        cdef Row* row = self.row(0)
+        cdef int64_t ms = 0
+        cdef int place
+        for place in range(6):
+            ms = ms << 8 | row.request_id[place]
+        self.empty(self.slot_of(<object>row.user, row.request_id))
+        self.let_go(row)
+        self.first = (self.first + 1) & (self.size - 1)
+        self.count -= 1
+        return ms
 
     cdef inline Row* row(self, uint32_t place) noexcept:
         return &self.rows[(self.first + place) & (self.size - 1)]
@@ -289,6 +298,93 @@ cdef class Receipts:
 
         request_id = str(UUID(bytes=PyBytes_FromStringAndSize(<char*>row.request_id, UUID_BYTES)))
         return <object>row.user, request_id, receipt_of(row)
+
+
+# --- the memory of requests
+
+@cython.auto_pickle(False)
+cdef class Memory:
+    """See ``domain.exactly_once.RequestMemory``, whose part for each request this is."""
+
+    cdef readonly Receipts receipts
+    cdef readonly object forgotten
+    cdef readonly int64_t forgotten_ms
+
+    def __init__(self, Receipts receipts=None, forgotten=None, int64_t forgotten_ms=0):
+        self.receipts = Receipts() if receipts is None else receipts
+        self.forgotten = OrderedDict() if forgotten is None else forgotten
+        self.forgotten_ms = forgotten_ms
+
+    def recall(
+        self, str user not None, str request_id not None, bytes request_hash not None,
+        int64_t now_ms, limits,
+    ):
+        """Give what is remembered of this request, or None where it is new; raises Rejected."""
+        cdef uint8_t number[UUID_BYTES]
+        cdef int64_t time_ms = read_uuid7(request_id, number), oldest_ms
+        cdef uint32_t slot
+        cdef Row* row
+        if time_ms < 0:
+            raise rules().not_a_request_id()
+        slot = self.receipts.slot_of(user, number)
+        if self.receipts.table[slot] != EMPTY:
+            row = &self.receipts.rows[self.receipts.table[slot] - 1]
+            if memcmp(row.request_hash, NO_HASH, HASH_BYTES) and (
+                PyBytes_GET_SIZE(request_hash) != HASH_BYTES
+                or memcmp(row.request_hash, PyBytes_AS_STRING(request_hash), HASH_BYTES)
+            ):
+                raise rules().id_reused()
+            return receipt_of(row)
+        oldest_ms = now_ms - <int64_t>limits.ids_window_ms + 1
+        oldest_ms = max(oldest_ms, self.forgotten_ms + 1)
+        forgotten_ms = PyDict_GetItem(self.forgotten, user)
+        if forgotten_ms != NULL:
+            oldest_ms = max(oldest_ms, <int64_t><object>forgotten_ms + 1)
+        if not oldest_ms <= time_ms <= now_ms + <int64_t>limits.ids_ahead_ms:
+            raise rules().stale_id(now_ms, oldest_ms)
+        return None
+
+    def overdue(self, int64_t now_ms, limits):
+        """Say how many of the oldest are to be forgotten as of now. At most two at once."""
+        cdef Receipts receipts = self.receipts
+        cdef int64_t excess = receipts.count + 1 - <int64_t>limits.ids_max
+        cdef int64_t until_ms
+        if excess > 0:
+            return 1 if excess == 1 else 2
+        until_ms = now_ms - <int64_t>limits.ids_window_ms
+        if receipts.count == 0 or receipts.row(0).time_ms > until_ms:
+            return 0
+        return 1 if receipts.count == 1 or receipts.row(1).time_ms > until_ms else 2
+
+    def remember(self, str user not None, str request_id not None, receipt):
+        """Keep the receipt of a request's first event; further events change nothing."""
+        self.receipts.keep(user, request_id, receipt)
+
+    def forget(self, int64_t count):
+        """Drop the ``count`` oldest."""
+        cdef Receipts receipts = self.receipts
+        cdef int64_t time_ms
+        cdef PyObject* before_ms
+        forgotten = self.forgotten
+        while count > 0 and receipts.count:
+            count -= 1
+            user = <object>receipts.row(0).user
+            time_ms = receipts.drop_oldest()
+            before_ms = PyDict_GetItem(forgotten, user)
+            if before_ms == NULL or time_ms > <int64_t><object>before_ms:
+                forgotten[user] = time_ms
+            forgotten.move_to_end(user)
+            # There is one more only where that user had none.
+            if before_ms == NULL and len(forgotten) > rules().FORGOTTEN_USERS_MAX:
+                time_ms = forgotten.popitem(last=False)[1]
+                self.forgotten_ms = max(self.forgotten_ms, time_ms)
+
+
+cdef object rules():
+    """Give the module that has the limits and the refusals."""
+    from groupd.domain import exactly_once  # Which imports the package of this module.
+
+    return exactly_once
 
 
 cdef object value_of(Row* row):

@@ -7,6 +7,7 @@ two together. No rule is decided here, and nothing is kept but encoded names.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
@@ -28,7 +29,7 @@ from groupd.native.encoding cimport (
 from hashlib import sha256 as _sha256
 from os import fsencode
 
-VERSION = 3
+VERSION = 4
 """As in ``native/__init__.py``."""
 
 cdef extern from "<dlfcn.h>" nogil:
@@ -68,48 +69,86 @@ cdef tuple record_of(object item):
     return <tuple>item
 
 
-# --- maps of fields
+# --- maps of fields, into a space that grows
 
-cdef bytes entries_of(bytes head, uint8_t count_bits, object value, tuple table, object pack):
-    """Join ``head``, one byte that counts, and the fields that differ from their defaults.
+cdef enum:
+    FIRST_BYTES = 1024  # Most headers and bodies fit, and take no memory but the stack.
+
+cdef struct Space:
+    char* begin
+    char* at
+    char* end
+    char first[FIRST_BYTES]
+
+
+cdef inline void open_space(Space* space) noexcept:
+    """Begin; ``close_space`` must follow, whatever is raised in between."""
+    space.begin = space.at = space.first
+    space.end = space.begin + FIRST_BYTES
+
+
+cdef inline void close_space(Space* space) noexcept:
+    if space.begin != space.first:
+        PyMem_Free(space.begin)
+
+
+cdef inline int reserve(Space* space, Py_ssize_t size) except -1:
+    """Make sure that so many bytes can be put at ``at``."""
+    cdef Py_ssize_t used = space.at - space.begin, whole = 2 * (used + size)
+    cdef char* larger
+    if space.end - space.at >= size:
+        return 0
+    larger = <char*>PyMem_Malloc(whole)
+    if larger == NULL:
+        raise MemoryError
+    memcpy(larger, space.begin, used)
+    close_space(space)
+    space.begin, space.at, space.end = larger, larger + used, larger + whole
+    return 0
+
+
+cdef int put_fields(
+    Space* space, uint8_t count_bits, object value, tuple table, object pack
+) except -1:
+    """Put one byte that counts, and the fields that differ from their defaults.
 
     ``table`` has name, encoded key and default of each field. ``count_bits`` are set in the byte
     that counts.
     """
-    cdef list keys = [], items = []
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + 1, length, index
+    cdef Py_ssize_t begin = space.at - space.begin, length
+    cdef unsigned int count = 0
     cdef const char* text
     cdef object name, default, item
     cdef bytes key
+    reserve(space, 1)
+    space.at += 1
     for name, key, default in table:
         item = getattr(value, name)
         if item is default or item == default:
             continue
-        if type(item) is str:
-            utf8_of(<str>item, &length)
-            size += HEAD_MAX + length
-        else:
-            item = pack(item)
-            size += PyBytes_GET_SIZE(<bytes?>item)
-        keys.append(key)
-        items.append(item)
-        size += PyBytes_GET_SIZE(key)
-    if len(keys) > 0xFF:
-        raise IndexError("more fields than one byte counts")
-    cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* begin = PyBytes_AS_STRING(made)
-    cdef char* at = put_bytes(begin, head)
-    at[0] = <char>(count_bits | <uint8_t>len(keys))
-    at += 1
-    for index in range(len(keys)):
-        at = put_bytes(at, <bytes>keys[index])
-        item = items[index]
+        count += 1
         if type(item) is str:
             text = utf8_of(<str>item, &length)
-            at = put_text(at, text, length)
+            reserve(space, PyBytes_GET_SIZE(key) + HEAD_MAX + length)
+            space.at = put_text(put_bytes(space.at, key), text, length)
         else:
-            at = put_bytes(at, <bytes>item)
-    return PyBytes_FromStringAndSize(begin, at - begin)
+            item = pack(item)
+            reserve(space, PyBytes_GET_SIZE(key) + PyBytes_GET_SIZE(<bytes?>item))
+            space.at = put_bytes(put_bytes(space.at, key), <bytes>item)
+    if count > 0xFF:
+        raise IndexError("more fields than one byte counts")
+    space.begin[begin] = <char>(count_bits | count)
+    return 0
+
+
+cdef bytes body_of(object event, tuple table, object pack):
+    cdef Space space
+    open_space(&space)
+    try:
+        put_fields(&space, 0, event, table, pack)
+        return PyBytes_FromStringAndSize(space.begin, space.at - space.begin)
+    finally:
+        close_space(&space)
 
 
 # --- hashes: those of OpenSSL, found where ``hashlib`` has them
@@ -124,22 +163,41 @@ cdef Update sha256_update = NULL
 cdef Final sha256_final = NULL
 
 
-cdef bytes digest_of(bytes one, bytes two, bytes three, bytes four):
-    """Give the SHA-256 of four pieces, one after the other."""
+cdef struct Piece:
+    const char* data
+    Py_ssize_t size
+
+
+cdef inline Piece piece_of(bytes data) noexcept:
+    """Give bytes as a piece; they must outlive it."""
+    cdef Piece piece
+    piece.data, piece.size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    return piece
+
+
+cdef int put_digest(unsigned char* to, const Piece* pieces, int count) except -1:
+    """Put the SHA-256 of pieces, one after the other."""
     cdef uint64_t context[CONTEXT_WORDS]
+    cdef int place, is_good
     cdef bytes digest
     if sha256_init != NULL:
-        digest = PyBytes_FromStringAndSize(NULL, HASH_BYTES)
-        if (
-            sha256_init(context) == 1
-            and sha256_update(context, PyBytes_AS_STRING(one), PyBytes_GET_SIZE(one)) == 1
-            and sha256_update(context, PyBytes_AS_STRING(two), PyBytes_GET_SIZE(two)) == 1
-            and sha256_update(context, PyBytes_AS_STRING(three), PyBytes_GET_SIZE(three)) == 1
-            and sha256_update(context, PyBytes_AS_STRING(four), PyBytes_GET_SIZE(four)) == 1
-            and sha256_final(<unsigned char*>PyBytes_AS_STRING(digest), context) == 1
-        ):
-            return digest
-    return sha256(one + two + three + four).digest()
+        is_good = sha256_init(context)
+        for place in range(count):
+            is_good &= sha256_update(context, pieces[place].data, pieces[place].size)
+        if is_good == 1 and sha256_final(to, context) == 1:
+            return 0
+    made = sha256()
+    for place in range(count):
+        made.update(PyBytes_FromStringAndSize(pieces[place].data, pieces[place].size))
+    digest = made.digest()
+    memcpy(to, PyBytes_AS_STRING(digest), HASH_BYTES)
+    return 0
+
+
+cdef bytes digest_of(const Piece* pieces, int count):
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, HASH_BYTES)
+    put_digest(<unsigned char*>PyBytes_AS_STRING(made), pieces, count)
+    return made
 
 
 def find_sha256(path):
@@ -160,8 +218,9 @@ def find_sha256(path):
     if sha256_update == NULL or sha256_final == NULL:
         return False
     sha256_init = <Init>dlsym(library, "SHA256_Init")
-    cdef bytes text = bytes(range(200))
-    if sha256_init != NULL and digest_of(text, b"", text, b"x") == sha256(text + text + b"x").digest():
+    cdef bytes text = bytes(range(200)), end = b"x"
+    cdef Piece* pieces = [piece_of(text), piece_of(text), piece_of(end)]
+    if sha256_init != NULL and digest_of(pieces, 3) == sha256(text + text + end).digest():
         return True
     sha256_init = NULL
     return False
@@ -169,8 +228,19 @@ def find_sha256(path):
 
 def request_hash(bytes head not None, request, tuple table not None, pack):
     """Hash what a request asks for. ``head`` is what comes before its map of at most 15 entries."""
-    cdef bytes asked = entries_of(head, 0x80, request, table, pack)
-    return digest_of(asked, b"", b"", b"")[:REQUEST_HASH_BYTES]
+    cdef unsigned char digest[HASH_BYTES]
+    cdef Space space
+    cdef Piece asked
+    open_space(&space)
+    try:
+        reserve(&space, PyBytes_GET_SIZE(head))
+        space.at = put_bytes(space.at, head)
+        put_fields(&space, 0x80, request, table, pack)
+        asked.data, asked.size = space.begin, space.at - space.begin
+        put_digest(digest, &asked, 1)
+    finally:
+        close_space(&space)
+    return PyBytes_FromStringAndSize(<char*>digest, REQUEST_HASH_BYTES)
 
 
 cdef bytes chain_hash(
@@ -178,7 +248,9 @@ cdef bytes chain_hash(
 ):
     cdef char private[PRIVATE_BYTES]
     put_big_endian(put_big_endian(put_big_endian(private, audience, 1), n, 8), forget, 4)
-    return digest_of(previous, header, PyBytes_FromStringAndSize(private, PRIVATE_BYTES), inner)
+    cdef Piece* pieces = [piece_of(previous), piece_of(header), piece_of(inner), piece_of(inner)]
+    pieces[2].data, pieces[2].size = private, PRIVATE_BYTES
+    return digest_of(pieces, 4)
 
 
 # --- records
@@ -240,16 +312,20 @@ cdef class RecordWriter:
         if request_id:
             id_text = utf8_of(request_id, &id_size)
             size += PyBytes_GET_SIZE(self._id_key) + id_size
-        cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
-        cdef char* begin = PyBytes_AS_STRING(made)
-        cdef char* at = put_bytes(begin, prefix)
-        at = put_bytes(put_integer(at, seq), self._time)
-        if self._has_user:
-            at = put_text(at, user_text, user_size)
-        at = put_bytes(at, encoded_kind)
-        if request_id:
-            at = put_text(put_bytes(at, self._id_key), id_text, id_size)
-        return PyBytes_FromStringAndSize(begin, at - begin)
+        cdef Space space
+        open_space(&space)
+        try:
+            reserve(&space, size)
+            space.at = put_bytes(space.at, prefix)
+            space.at = put_bytes(put_integer(space.at, seq), self._time)
+            if self._has_user:
+                space.at = put_text(space.at, user_text, user_size)
+            space.at = put_bytes(space.at, encoded_kind)
+            if request_id:
+                space.at = put_text(put_bytes(space.at, self._id_key), id_text, id_size)
+            return PyBytes_FromStringAndSize(space.begin, space.at - space.begin)
+        finally:
+            close_space(&space)
 
     def write(
         self, event, seq, time_ms, str user not None, str request_id not None, n, forget,
@@ -266,8 +342,9 @@ cdef class RecordWriter:
             body = <bytes?>self._encode_body(event)
         else:
             header = self._header(seq, time_ms, user, known.encoded_kind, request_id)
-            body = entries_of(b"", 0, event, known.table, self._pack)
-        inner = digest_of(salt, request_hash, body, b"")
+            body = body_of(event, known.table, self._pack)
+        cdef Piece* pieces = [piece_of(salt), piece_of(request_hash), piece_of(body)]
+        inner = digest_of(pieces, 3)
         chain = chain_hash(previous, header, known.audience, n, forget, inner)
         return tuple.__new__(
             self._record,
