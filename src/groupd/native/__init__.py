@@ -4,8 +4,8 @@ Placement rules:
 - Each module here does what Python does elsewhere, and not otherwise. Python is the reference: it
   is always there, says why, and runs where nothing was compiled. ``tests/native`` holds the two
   together.
-- Nothing is decided here. What is worth a second truth takes a fifth off what a post costs, or
-  half of the memory; ``docs/design/fanout.md`` has the figures.
+- Nothing is decided here that is not decided there. What is worth a second truth takes a fifth
+  off what a post costs, or half of the memory; ``docs/design/fanout.md`` has the figures.
 
 ``GROUPD_PURE=1`` in the environment leaves it out.
 """
