@@ -122,9 +122,13 @@ class Conversation:
         """Say whether there is somebody to speak with: a user, or the operator."""
         return self.caller is not None or self._is_operator
 
-    def look_at_the_clock(self) -> None:
-        """See whether the caller's token is over; before the requests that follow in one step."""
+    def begin(self) -> Callable[[rpc.Request], Later | None]:
+        """Give ``serve``, for the requests of one step: no time passes between them.
+
+        So whether the caller's token is over is seen here, once for all of them.
+        """
         self._has_expired = self.caller is not None and self._services.has_expired(self.caller)
+        return self.serve
 
     def serve(self, message: rpc.Request) -> Later | None:
         """Serve a request, or give what that has to wait for; raises Rejected."""

@@ -148,9 +148,8 @@ class Session:
 
         Gives what that is; None where all is served, or where the client is congested.
         """
-        messages, serve, peer = self._messages, self._conversation.serve, self.peer
+        messages, serve, peer = self._messages, self._conversation.begin(), self.peer
         open_max, owed_max = self._limits.requests_open_max, self._limits.answers_max_bytes
-        self._conversation.look_at_the_clock()
         while messages and self._farewell is None:
             # As ``_is_congested``, which would be a call for each message.
             if self.open_requests >= open_max or peer.waiting_bytes > owed_max:
