@@ -18,7 +18,7 @@ from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
 from groupd.engine.mail import Entry
-from groupd.engine.outlet import Outlet, Outlets, Roster
+from groupd.engine.outlet import RETRY_S, Outlet, Outlets, Roster
 from groupd.engine.publication import Move, Publication
 from tests.engine.rig import (
     Answers,
@@ -282,6 +282,33 @@ def test_a_round_is_not_overtaken_by_one_that_begins_in_the_rest_after_another(
         everything = b"".join(frame(seq) for seq in range(1, len(pauses) + 1))
         assert [tap.got for tap in taps] == [everything] * 4
         assert outlet.published_seq == len(pauses)
+
+    play(main)
+
+
+def test_a_round_that_fails_is_run_again_with_what_has_come_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, failures = Outlet._deliver, [RuntimeError("a bug"), RuntimeError("a bug")]
+
+    def deliver(self: Outlet, *args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        real(self, *args)
+
+    async def main() -> None:
+        taps = [Tap() for _ in range(4)]
+        async with trio.open_nursery() as nursery:
+            outlet = plain_outlet(nursery)
+            for tap in taps:
+                outlet.subscribe(tap.peer, Audience.MEMBERS)
+            monkeypatch.setattr(Outlet, "_deliver", deliver)
+            outlet.publish(Publication(1, [frame(1)]))
+            await trio.sleep(RETRY_S / 2)
+            assert (outlet.published_seq, outlet.accepted_seq) == (0, 1)
+            outlet.publish(Publication(2, [frame(2)]))
+        assert [tap.sends for tap in taps] == [[b"001,002,"]] * 4
+        assert (outlet.published_seq, outlet.idle) == (2, False)
 
     play(main)
 

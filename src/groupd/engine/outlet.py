@@ -286,29 +286,45 @@ class Outlet:
         """Publish what has come, slice by slice, until nothing waits.
 
         The pause after a round is a multiple of its length, so a busy circle batches itself and
-        takes no more than its share of the process. A session that subscribes in the middle of a
-        round is served at its end: ``published_seq`` rises only then.
+        takes no more than its share of the process. A round that fails by a bug is run again later,
+        with what has come since: it must not end the other streams.
         """
         while self._waiting is not None:
             self._round, self._waiting = self._waiting, None
             began = trio.current_time()
-            # Without their views: a pair for each would be work for the collector of cycles.
-            peers = list(self._views)
-            for start in range(0, len(peers), self._limits.detached_slice):
-                if start:
-                    await trio.lowlevel.checkpoint()
-                part = peers[start : start + self._limits.detached_slice]
-                # Who has gone and come back in the meantime is late.
-                views, late = self._views, self._late
-                still = {p: views[p] for p in part if p in views and p not in late}
-                self._deliver(self._round, still)
-            came, self._late = self._late, {}
-            self._conclude(self._round, came)
+            try:
+                await self._run_round(self._round)
+            except Exception:
+                log.exception("send_failed", stream=tuple(self.stream))
+                failed, self._round = self._round, None
+                if self._waiting is not None:
+                    failed.merge(self._waiting)
+                self._waiting = failed
+                await trio.sleep(RETRY_S)
+                continue
             took = trio.current_time() - began
             self._round = None
             self._tidy(self)
             await trio.sleep(took * self._limits.detached_rest_factor)
         self._is_running = False
+
+    async def _run_round(self, publication: Publication) -> None:
+        """Deliver to all, slice by slice.
+
+        A session that subscribes meanwhile is served at the end: ``published_seq`` rises only then.
+        """
+        # Without their views: a pair for each would be work for the collector of cycles.
+        peers = list(self._views)
+        for start in range(0, len(peers), self._limits.detached_slice):
+            if start:
+                await trio.lowlevel.checkpoint()
+            part = peers[start : start + self._limits.detached_slice]
+            # Who has gone and come back in the meantime is late.
+            views, late = self._views, self._late
+            still = {p: views[p] for p in part if p in views and p not in late}
+            self._deliver(publication, still)
+        came, self._late = self._late, {}
+        self._conclude(publication, came)
 
 
 class Outlets:
