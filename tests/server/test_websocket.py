@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, cycle
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from groupd import native
 from groupd.server.layer import HELD_MAX_BYTES
 from groupd.server.link import LinkBroken
 from groupd.server.websocket import SUBPROTOCOL, Framing, WebSocketLink, upgrade
 from groupd.testing.links import FakeLink, link_pair
+from tests.native.test_frames import in_python
 from tests.server.browser import FRAME_MAX_BYTES, websockets
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -117,6 +120,114 @@ def test_bytes_come_through_however_they_are_cut(pieces: list[bytes], cut: int) 
         client.try_send(sent[start : start + cut])
         received += link.try_receive(65_536) or b""
     assert received == b"".join(pieces)
+
+
+LOOKS_LIKE_FRAMES = b"\x82\xfe\x01\x18" + bytes(4) + (b"\x82\x81" + bytes(4) + b"x") * 40
+"""With a mask that changes nothing, and full of what looks like frames."""
+SIZES = st.integers(0, 20) | st.sampled_from([124, 125, 126, 127, 399, 400, 401, 65_535, 65_536])
+FRAMES = st.one_of(
+    SIZES.map(lambda size: frame(Opcode.BINARY, (bytes(range(256)) * 257)[:size])),
+    st.binary(max_size=9).map(lambda data: frame(Opcode.BINARY, data)),
+    st.sampled_from(
+        [
+            LOOKS_LIKE_FRAMES,
+            frame(Opcode.PING, b"there?"),
+            frame(Opcode.PONG),
+            frame(Opcode.BINARY, b"begun", fin=False),
+            frame(Opcode.CONT, b"going on", fin=False),
+            frame(Opcode.CONT, b"done"),
+        ]
+    ),
+)
+ODD_FRAMES = st.one_of(
+    st.sampled_from(
+        [
+            frame(Opcode.TEXT, b"text"),
+            frame(Opcode.CLOSE, CloseCode.NORMAL_CLOSURE.to_bytes(2)),
+            Frame(Opcode.BINARY, b"no mask").serialize(mask=False),
+            b"\xc2\x82maskab",  # A reserved bit.
+            b"\x82\xfe\x00\x03maskabc",  # Its length would fit into one byte.
+            b"\x82\xff" + (1 << 62).to_bytes(8) + b"mask",
+            b"\x82\xff" + (1 << 63).to_bytes(8) + b"mask",
+            b"\x83\x80mask",
+        ]
+    ),
+    st.binary(max_size=9),
+)
+
+
+def everything_seen(reads: list[bytes], frame_max_bytes: int) -> tuple[bytes, str, bytes | None]:
+    """Give what is received, how it breaks, and what the client is told."""
+    client, link = served(frame_max_bytes)
+    received, broken = b"", ""
+    try:
+        for read in reads:
+            client.try_send(read)
+            received += link.try_receive(100_000) or b""
+        client.send_eof()
+        assert link.try_receive(100_000) == b""
+    except LinkBroken as error:
+        broken = str(error)
+    return received, broken, client.try_receive(100_000)
+
+
+@pytest.mark.skipif(not native.IS_COMPILED, reason="nothing is compiled here")
+@given(
+    frames=st.lists(FRAMES, max_size=12),
+    odd=ODD_FRAMES,
+    has_odd=st.booleans(),
+    cuts=st.lists(st.integers(1, 30) | st.sampled_from([70, 1_000, 70_000]), max_size=9),
+    frame_max_bytes=st.sampled_from([400, 65_535, 1 << 20]),
+)
+def test_what_is_read_past_the_library_is_what_it_would_give(
+    frames: list[bytes], odd: bytes, has_odd: bool, cuts: list[int], frame_max_bytes: int
+) -> None:
+    reads = [*frames, odd, *frames] if has_odd else frames
+    if cuts:
+        sent, reads, sizes = b"".join(reads), [], cycle(cuts)
+        while sent:
+            size = next(sizes)
+            reads.append(sent[:size])
+            sent = sent[size:]
+    compiled = everything_seen(reads, frame_max_bytes)
+    with in_python():
+        assert everything_seen(reads, frame_max_bytes) == compiled
+
+
+def in_pieces(sent: bytes, *sizes: int) -> list[bytes]:
+    ends = list(accumulate(sizes))
+    return [sent[start:end] for start, end in zip([0, *ends], [*ends, len(sent)], strict=True)]
+
+
+@pytest.mark.skipif(not native.IS_COMPILED, reason="nothing is compiled here")
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [*in_pieces(LOOKS_LIKE_FRAMES, 100, 100), LOOKS_LIKE_FRAMES, LOOKS_LIKE_FRAMES],
+        [*in_pieces(LOOKS_LIKE_FRAMES * 2, 1, 2, 4, 287), frame(Opcode.PING), LOOKS_LIKE_FRAMES],
+        [frame(Opcode.PING) + LOOKS_LIKE_FRAMES[:9], LOOKS_LIKE_FRAMES[9:] * 2],
+        [frame(Opcode.BINARY, b"begun", fin=False), frame(Opcode.BINARY, b"another")],
+        [frame(Opcode.BINARY, b"1", fin=False), frame(Opcode.CONT, b"2"), LOOKS_LIKE_FRAMES],
+        [frame(Opcode.BINARY, b"1", fin=False) + frame(Opcode.CONT, b"2"), LOOKS_LIKE_FRAMES],
+        [frame(Opcode.PING) + frame(Opcode.CONT, b"of nothing"), LOOKS_LIKE_FRAMES],
+        [frame(Opcode.PING), frame(Opcode.PONG) + LOOKS_LIKE_FRAMES, LOOKS_LIKE_FRAMES],
+        [frame(Opcode.CLOSE, (1000).to_bytes(2)), LOOKS_LIKE_FRAMES],
+        [frame(Opcode.TEXT, b"text"), LOOKS_LIKE_FRAMES],
+    ],
+    ids=lambda reads: "-".join(str(len(read)) for read in reads),
+)
+def test_it_is_read_as_soon_as_the_library_would_read_it(reads: list[bytes]) -> None:
+    def read_by_read() -> list[bytes | None]:
+        client, link = served()
+        seen = []
+        for read in reads:
+            client.try_send(read)
+            seen.append(link.try_receive(100_000))
+        return [*seen, client.try_receive(100_000)]
+
+    compiled = read_by_read()
+    with in_python():
+        assert read_by_read() == compiled
 
 
 def test_a_message_in_several_frames_is_one_stream_of_bytes() -> None:

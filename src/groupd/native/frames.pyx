@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Requests out of the bytes of a read, compiled.
+"""Requests out of the bytes of a read, and those bytes out of WebSocket's frames, compiled.
 
-Placement rules: ``wire/rpc.py`` decides what a byte stream must look like. Here only whole, well
-formed requests are taken, which is nearly all that a server reads; at the first byte that is
-anything else (half a frame, another message, an error, a limit) this stops, and Python goes on from
-there. So there is one place that refuses, and it is not this one.
+Placement rules: ``wire/rpc.py`` decides what a byte stream must look like, and ``websockets`` what
+frames must. Here only whole, well formed requests and frames are taken, which is nearly all that a
+server reads; at the first byte that is anything else (a half, another message, an error, a limit)
+this stops, and those go on from there. So there is one place that refuses, and it is not this one.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -187,3 +187,94 @@ def take_requests(
     except (Stop, UnicodeDecodeError):
         pass
     return start - begin
+
+
+# --- WebSocket: RFC 6455, section 5.2
+
+cdef enum:
+    FRAME_BINARY = 0x82  # A message of one frame, in bytes.
+    FRAME_LAST = 0x80
+    FRAME_MASKED = 0x80
+    MASK_BYTES = 4
+
+
+cdef int frame_head(const uint8_t* at, Py_ssize_t size, uint64_t* payload) noexcept:
+    """Give how long the head of the frame at ``at`` is, 0 where it is not whole."""
+    cdef int head = 2, place
+    if size < 2:
+        return 0
+    payload[0] = at[1] & 0x7F
+    if payload[0] == 126:
+        head = 4
+    elif payload[0] == 127:
+        head = 10
+    if at[1] & FRAME_MASKED:
+        head += MASK_BYTES
+    if size < head:
+        return 0
+    if payload[0] >= 126:
+        payload[0] = 0
+        for place in range(2, head - MASK_BYTES * (at[1] & FRAME_MASKED != 0)):
+            payload[0] = payload[0] << 8 | at[place]
+    return head
+
+
+cdef bytes unmasked(const uint8_t* at, Py_ssize_t size, const uint8_t* mask):
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, size)
+    cdef char* to = PyBytes_AS_STRING(made)
+    cdef uint64_t wide, key
+    cdef Py_ssize_t place = 0
+    memcpy(&key, mask, MASK_BYTES)
+    memcpy(<char*>&key + MASK_BYTES, mask, MASK_BYTES)
+    while place + 8 <= size:
+        memcpy(&wide, at + place, 8)
+        wide ^= key
+        memcpy(to + place, &wide, 8)
+        place += 8
+    while place < size:
+        to[place] = <char>(at[place] ^ mask[place & 3])
+        place += 1
+    return made
+
+
+def take_messages(bytes data not None, list parts not None, *, uint64_t size_max):
+    """Append what is in the messages at the beginning of ``data``; give where other things begin.
+
+    Taken are messages of bytes, whole and in one frame each, of at most ``size_max`` bytes.
+    """
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t start = 0, size = PyBytes_GET_SIZE(data)
+    cdef uint64_t payload = 0
+    cdef int head
+    while start < size:
+        head = frame_head(begin + start, size - start, &payload)
+        if head == 0 or begin[start] != FRAME_BINARY or not begin[start + 1] & FRAME_MASKED:
+            break
+        if payload > size_max or payload > <uint64_t>(size - start - head):
+            break
+        parts.append(unmasked(begin + start + head, payload, begin + start + head - MASK_BYTES))
+        start += head + <Py_ssize_t>payload
+    return start
+
+
+def survey(bytes data not None, Py_ssize_t start):
+    """Say where the frames from ``start`` on end: ``(end, missing)``.
+
+    ``end`` is where a head begins that is not whole, if one does; the last frame before it lacks
+    ``missing`` bytes. It is -1 where a message is in several frames.
+    """
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef uint64_t payload = 0, there
+    cdef int head
+    while 0 <= start < size:
+        head = frame_head(begin + start, size - start, &payload)
+        if head == 0:
+            break
+        if not begin[start] & FRAME_LAST:
+            return -1, 0
+        there = <uint64_t>(size - start - head)
+        if payload > there:
+            return size, payload - there
+        start += head + <Py_ssize_t>payload
+    return start, 0

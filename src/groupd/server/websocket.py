@@ -134,7 +134,16 @@ class WebSocketLink(LayeredLink):
     the close code 1003, a frame that is too large with 1009, what is no frame with 1002.
     """
 
-    __slots__ = ("_framing", "_is_asked", "_is_silent", "_protocol", "is_over")
+    __slots__ = (
+        "_framing",
+        "_head",
+        "_is_asked",
+        "_is_plain",
+        "_is_silent",
+        "_owed_bytes",
+        "_protocol",
+        "is_over",
+    )
 
     piece_bytes = MESSAGE_MAX_BYTES
     talks_too_much = "the peer pings more than it reads"
@@ -146,6 +155,10 @@ class WebSocketLink(LayeredLink):
         self._protocol = protocol
         self._framing = framing
         self._is_silent = self._is_asked = False
+        # Whether messages in one frame each are read past the protocol; then the beginning of a
+        # frame's head, and how much the protocol still gets of a frame whose beginning it has.
+        self._is_plain = native.frames is not None and protocol.max_fragment_size is not None
+        self._head, self._owed_bytes = b"", 0
         self.is_over = False
         """Whether it is closed."""
         if early:
@@ -168,9 +181,15 @@ class WebSocketLink(LayeredLink):
         """Give what the frames hold that have come whole."""
         protocol, parts = self._protocol, list[BytesLike]()
         self._is_silent = self._is_asked = False
+        is_end = not data
+        data, self._head = self._head + data, b""
+        if self._is_plain and not is_end:
+            data = self._read_past(protocol, data, parts)
+            if not data:
+                return b"".join(parts) or None
         if data:
             protocol.receive_data(data)
-        else:
+        if is_end:
             protocol.receive_eof()
         for frame in protocol.events_received():
             assert isinstance(frame, Frame)
@@ -183,13 +202,32 @@ class WebSocketLink(LayeredLink):
         # A message may be empty; nothing is the end alone.
         return b"".join(parts) or (b"" if self._has_ended else None)
 
+    def _read_past(self, protocol: ServerProtocol, data: bytes, parts: list[BytesLike]) -> bytes:
+        """Take the messages at the beginning; give what is for the protocol to read.
+
+        That takes several times as long. It gets all from the first other frame on, and to the end
+        of the last one, so that it is never left in the middle of what is read here.
+        """
+        assert native.frames is not None
+        owed, size_max = self._owed_bytes, protocol.max_fragment_size
+        if owed > len(data):
+            self._owed_bytes -= len(data)
+            return data
+        start = owed or native.frames.take_messages(data, parts, size_max=size_max)
+        end, self._owed_bytes = native.frames.survey(data, start)
+        if end < 0:
+            # A message in several frames: its client may go on like that.
+            self._is_plain, end = False, len(data)
+        self._head = data[end:]
+        return data[:end] if owed else data[start:end]
+
     @property
     def has_half(self) -> bool:
         """Say whether half a frame has come. See ``Link``.
 
-        Of a head alone nothing is kept, and so it is not noticed.
+        Of a head alone the protocol keeps nothing, and so it is not noticed.
         """
-        return bool(self._protocol.reader.buffer) or self._below.has_half
+        return bool(self._protocol.reader.buffer) or bool(self._head) or self._below.has_half
 
     def ask(self) -> None:
         """Ask the peer whether it is there, if nothing has come since this was called before.
