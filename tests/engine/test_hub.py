@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -195,6 +196,18 @@ def test_waiting_for_an_event_can_be_cancelled_and_taken_up_again() -> None:
                 assert (await anext(events)).params["text"] == "hello"
 
     play(main)
+
+
+class Users(StrEnum):
+    ANN = "ann"
+
+
+async def test_a_user_may_be_named_by_an_enum() -> None:
+    async with hub_on() as hub:
+        ann = hub.act_as(Users.ANN)
+        group = (await ann.create("Tea"))["group"]
+        await ann.post(group, "hello")
+        assert [each["group"] for each in (await hub.act_as("ann").groups())["groups"]] == [group]
 
 
 async def test_tenants_do_not_meet() -> None:

@@ -102,3 +102,11 @@ def test_what_is_of_another_type_is_refused(given_: tuple[Any, ...]) -> None:
     assert native.receipts is not None
     with pytest.raises(TypeError):
         native.receipts.Memory().recall(*given_)
+
+
+def test_one_that_was_not_initialised_is_empty() -> None:
+    assert native.receipts is not None
+    bare = native.receipts.Memory.__new__(native.receipts.Memory)
+    assert bare.recall("ann", uuid7(NOW_MS), HASH, NOW_MS, LIMITS) is None
+    bare.forget(1)
+    assert (len(bare.receipts), bare.forgotten, bare.forgotten_ms) == (0, {}, 0)

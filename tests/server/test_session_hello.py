@@ -254,6 +254,34 @@ async def test_an_expired_session_may_still_renew(autojump_clock: MockClock) -> 
         assert await ann.ask("groups") == {"groups": []}
 
 
+async def test_in_one_read_a_renewal_counts_for_what_comes_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench(limits={"sweep_ms": 60_000}) as bench:
+        ann = await bench.enter("ann", expires_in_ms=1_000)
+        group = await bench.found(ann)
+        await trio.sleep(30)
+        post: dict[str, Any] = {"group": group, "text": "hi"}
+        asked = [("post", post), ("hello", {"token": bench.token("ann")}), ("post", post)]
+        late, *others = await ann.exchange(asked)
+        assert codes([late]) == {"unauthenticated": 1}
+        assert codes(others) == {"ok": 2}
+
+
+async def test_a_token_that_ends_while_a_request_waits_is_not_taken_for_those_behind_it(
+    autojump_clock: MockClock,
+) -> None:
+    delay_ms = 0
+    async with open_bench(delay=lambda: delay_ms) as bench:
+        ann = await bench.enter("ann", expires_in_ms=5_000)
+        group = await bench.found(ann)
+        delay_ms = 10_000
+        asked = [("history", {"group": group}), ("post", {"group": group, "text": "hi"})]
+        read, late = await ann.exchange(asked)
+        assert codes([read]) == {"ok": 1}
+        assert codes([late]) == {"unauthenticated": 1}
+
+
 async def test_a_plan_that_nobody_configured_is_refused(autojump_clock: MockClock) -> None:
     async with open_bench(plans={**PLANS, "gold": Plan(groups_owned_max=1)}) as bench:
         client = bench.connect()

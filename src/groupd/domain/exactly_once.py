@@ -121,6 +121,9 @@ class RequestMemory(_Memory):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}.load({self.dump()!r})"
+
     def erase(self, seqs: Collection[int]) -> None:
         """Drop the request hashes of erased records: that of a short text could be guessed.
 

@@ -277,8 +277,10 @@ class Hub:
 
         ``claims`` are the other fields of ``Identity``.
         """
+        # Compiled code takes plain strings alone, and an id may be one of an enum's.
+        plain = str.__str__(user)
         identity = Identity(
-            user=user, tenant=tenant, name=name, plan=plan or self.rules.default_plan, **claims
+            user=plain, tenant=tenant, name=name, plan=plan or self.rules.default_plan, **claims
         )
         return Caller(self, identity)
 

@@ -165,7 +165,7 @@ cdef class Receipts:
         request_hash, seq, time_ms, value = receipt
         if read_uuid7(request_id, number) < 0:
             raise ValueError(f"{request_id!r} is no request id")
-        if PyBytes_GET_SIZE(request_hash) not in (0, HASH_BYTES):
+        if request_hash is None or PyBytes_GET_SIZE(request_hash) not in (0, HASH_BYTES):
             raise ValueError(f"a request hash has {HASH_BYTES} bytes, or none")
         return self.put(
             user, number,
@@ -310,7 +310,7 @@ cdef class Memory:
     cdef readonly object forgotten
     cdef readonly int64_t forgotten_ms
 
-    def __init__(self, Receipts receipts=None, forgotten=None, int64_t forgotten_ms=0):
+    def __cinit__(self, Receipts receipts=None, forgotten=None, int64_t forgotten_ms=0):
         self.receipts = Receipts() if receipts is None else receipts
         self.forgotten = OrderedDict() if forgotten is None else forgotten
         self.forgotten_ms = forgotten_ms
