@@ -183,7 +183,8 @@ class WebSocketLink(LayeredLink):
         self._is_silent = self._is_asked = False
         is_end = not data
         data, self._head = self._head + data, b""
-        if self._is_plain and not is_end:
+        # A protocol that has failed reads nothing more; then nothing is read past it either.
+        if self._is_plain and not is_end and not protocol.eof_sent:
             data = self._read_past(protocol, data, parts)
             if not data:
                 return b"".join(parts) or None
@@ -206,7 +207,8 @@ class WebSocketLink(LayeredLink):
         """Take the messages at the beginning; give what is for the protocol to read.
 
         That takes several times as long. It gets all from the first other frame on, and to the end
-        of the last one, so that it is never left in the middle of what is read here.
+        of the last one, so that it is never left in the middle of what is read here. The beginning
+        of a head is kept from it: what is wrong with it is noticed when it is whole.
         """
         assert native.frames is not None
         owed, size_max = self._owed_bytes, protocol.max_fragment_size
@@ -225,7 +227,7 @@ class WebSocketLink(LayeredLink):
     def has_half(self) -> bool:
         """Say whether half a frame has come. See ``Link``.
 
-        Of a head alone the protocol keeps nothing, and so it is not noticed.
+        Of a whole head alone the protocol keeps nothing, and so it is not noticed.
         """
         return bool(self._protocol.reader.buffer) or bool(self._head) or self._below.has_half
 
