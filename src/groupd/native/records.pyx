@@ -248,8 +248,9 @@ cdef bytes chain_hash(
 ):
     cdef char private[PRIVATE_BYTES]
     put_big_endian(put_big_endian(put_big_endian(private, audience, 1), n, 8), forget, 4)
-    cdef Piece* pieces = [piece_of(previous), piece_of(header), piece_of(inner), piece_of(inner)]
-    pieces[2].data, pieces[2].size = private, PRIVATE_BYTES
+    cdef Piece hidden
+    hidden.data, hidden.size = private, PRIVATE_BYTES
+    cdef Piece* pieces = [piece_of(previous), piece_of(header), hidden, piece_of(inner)]
     return digest_of(pieces, 4)
 
 
