@@ -19,7 +19,7 @@ from groupd.domain.account.create import Create
 from groupd.domain.base import Query, Request, Role
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.group.messages import Post
-from groupd.domain.queries import History, Sync
+from groupd.domain.queries import History, OperatorCheck, Sync
 from groupd.domain.watching import OperatorConsumers
 from groupd.errors import Rejected
 from groupd.wire import codec
@@ -87,9 +87,12 @@ def test_no_value_of_a_parameter_ends_in_anything_but_a_request_or_a_refusal(
         codec.pack(refusal)
 
 
-def test_half_a_character_is_no_place_in_a_list() -> None:
+@pytest.mark.parametrize(
+    ("cls", "after"), [(OperatorConsumers, "\ud800"), (OperatorCheck, ["group", "", "\ud800"])]
+)
+def test_half_a_character_is_no_place_in_a_list(cls: type[Request], after: Any) -> None:
     with pytest.raises(Rejected, match="after"):
-        OperatorConsumers.parse({"after": "\ud800"})
+        cls.parse({"after": after})
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.method)

@@ -374,7 +374,7 @@ def check_stream(value: Any, field: str) -> tuple[str, ...]:
         raise fields.refuse(field, "expected kind, tenant and key of a stream")
     if not all(type(item) is str for item in value):
         raise fields.refuse(field, "expected strings")
-    return tuple(value)
+    return tuple(fields.clean_value(item, field) for item in value)
 
 
 PATH_MAX: Final = 1_024
