@@ -12,8 +12,8 @@ from groupd.domain.group.messages import Posted
 from groupd.domain.group.settings import Created
 from groupd.engine.batch import changes_of
 from groupd.engine.ledger import Ledger
-from groupd.storage.log import Job, Rounds
 from groupd.storage.port import Append, AppendAll, PutPosition, Store
+from groupd.storage.rounds import Job, Rounds
 
 OWNER: Final = "u0"
 TEXT: Final = "x" * 100

@@ -18,9 +18,10 @@ from groupd.engine.hub import Hub, open_hub
 from groupd.engine.peer import Peer
 from groupd.engine.ports import Ports
 from groupd.errors import LogError, Rejected
-from groupd.storage.log import Done, InlineLog, Log
+from groupd.storage.log import InlineLog, Log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import AppendAll, PutPosition, Store, Write
+from groupd.storage.rounds import Done
 from groupd.testing.fakes import fake_ports
 from groupd.wire import codec, rpc
 

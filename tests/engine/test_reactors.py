@@ -15,9 +15,10 @@ from groupd.domain.base import Identity
 from groupd.domain.catalog import EVENTS
 from groupd.engine.reactors import RETRY_S, SAVE_S, AccountReactor
 from groupd.errors import LogUnavailable
-from groupd.storage.log import Done, InlineLog, Log
+from groupd.storage.log import InlineLog, Log
 from groupd.storage.memory import MemoryStore
 from groupd.storage.port import PutPosition, Store, Write
+from groupd.storage.rounds import Done
 from groupd.testing.fakes import fake_ports
 from groupd.wire import codec
 from tests.engine.rig import (

@@ -14,8 +14,9 @@ import trio
 
 from groupd.engine.ports import Ports
 from groupd.errors import LogError
-from groupd.storage.log import Done, Log
+from groupd.storage.log import Log
 from groupd.storage.port import Store, Write
+from groupd.storage.rounds import Done
 
 T = TypeVar("T")
 

@@ -25,8 +25,8 @@ from groupd.engine.ledger import Ledger
 from groupd.engine.peer import Peer
 from groupd.engine.publication import Publication
 from groupd.storage import sqlite_file
-from groupd.storage.log import Done, Job
 from groupd.storage.port import Write
+from groupd.storage.rounds import Done, Job
 from groupd.testing.simulation import log as sim_log
 from groupd.testing.simulation.scenario import PLAN, PLAN_NAME, Scenario
 from groupd.wire import rpc

@@ -14,8 +14,9 @@ from typing import TypeVar
 import trio
 
 from groupd.errors import LogBroken, LogError, LogUnavailable
-from groupd.storage.log import CLOSED, IDLE_CHECKPOINT_S, Done, Job, Log, Rounds, queued, tell
+from groupd.storage.log import CLOSED, IDLE_CHECKPOINT_S, Log, queued, tell
 from groupd.storage.port import Store, Write
+from groupd.storage.rounds import Done, Job, Rounds
 
 T = TypeVar("T")
 
