@@ -20,8 +20,9 @@ from groupd.domain.group.membership import Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.gathering import BATCHES_MIN, CLOSE, CLOSE_MIN, Gathering
 from groupd.engine.hub import Hub
-from groupd.engine.outlet import RETRY_S, Outlet, Roster
+from groupd.engine.outlet import RETRY_S, Outlet
 from groupd.engine.publication import Publication
+from groupd.engine.roster import Roster
 from groupd.errors import Rejected
 from groupd.wire.rpc import Notification, Response
 from tests.engine.rig import FakeSession, Tap, frame, hub_on, play, settle

@@ -18,8 +18,9 @@ from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
 from groupd.engine.mail import Entry
-from groupd.engine.outlet import RETRY_S, Outlet, Outlets, Roster
+from groupd.engine.outlet import RETRY_S, Outlet, Outlets
 from groupd.engine.publication import Move, Publication
+from groupd.engine.roster import Roster
 from tests.engine.rig import (
     Answers,
     FakeSession,

@@ -51,12 +51,13 @@ from groupd.engine.feed import Feed, Reading
 from groupd.engine.greeting import Greeting, greet, relist
 from groupd.engine.mail import Behalf, Entry, Replies, unavailable
 from groupd.engine.nursery import open_hidden_nursery
-from groupd.engine.outlet import Outlets, Roster
+from groupd.engine.outlet import Outlets
 from groupd.engine.peer import Backlogs, Peer
 from groupd.engine.ports import Ports
 from groupd.engine.quarantine import Quarantine
 from groupd.engine.reactors import AccountReactor
 from groupd.engine.reads import READS, Result
+from groupd.engine.roster import Roster
 from groupd.engine.shared import Shared
 from groupd.engine.timers import Timers
 from groupd.engine.turns import Turns

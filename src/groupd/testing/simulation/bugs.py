@@ -19,7 +19,7 @@ from groupd.domain.exactly_once import RequestMemory
 from groupd.domain.group import parts
 from groupd.domain.group.recalls import Recalled
 from groupd.domain.group.state import Group
-from groupd.engine import actor, batch, hub, loading, outlet
+from groupd.engine import actor, batch, hub, loading, outlet, roster
 from groupd.engine.gathering import Gathering
 from groupd.engine.ledger import Ledger
 from groupd.engine.peer import Peer
@@ -108,10 +108,10 @@ def _an_old_connection_unsubscribes_the_new_one() -> Any:
 
 
 def _a_greeting_misses_what_changes_meanwhile() -> Any:
-    def watch(_self: outlet.Roster, _peer: Peer) -> Mapping[StreamKey, Any]:
+    def watch(_self: roster.Roster, _peer: Peer) -> Mapping[StreamKey, Any]:
         return {}
 
-    return mock.patch.object(outlet.Roster, "watch", watch)
+    return mock.patch.object(roster.Roster, "watch", watch)
 
 
 def _lagging_is_not_said() -> Any:
