@@ -41,6 +41,7 @@ class Tap:
 
     def __init__(self, *, takes_s: float = 0) -> None:
         self.sends: list[bytes] = []
+        self.times_s: list[float] = []
         self._takes_s = takes_s
         self.peer = Peer(
             try_send=self._try_send,
@@ -56,6 +57,7 @@ class Tap:
 
     def _try_send(self, data: bytes) -> int:
         self.sends.append(data)
+        self.times_s.append(trio.current_time())
         if self._takes_s:
             trio.lowlevel.current_clock().jump(self._takes_s)  # type: ignore[attr-defined]
         return len(data)

@@ -18,9 +18,11 @@ from groupd.domain.group.membership import Join, Leave
 from groupd.domain.group.messages import Post
 from groupd.engine.hub import Hub
 from groupd.engine.mail import Entry
-from groupd.engine.outlet import RETRY_S, Outlet, Outlets
+from groupd.engine.outlet import GIVE_WAY_S, RETRY_S, Outlet, Outlets
 from groupd.engine.publication import Move, Publication
 from groupd.engine.roster import Roster
+from groupd.storage.log import InlineLog, Log
+from groupd.storage.memory import MemoryStore
 from tests.engine.rig import (
     Answers,
     FakeSession,
@@ -253,13 +255,16 @@ def slowly(each: FakeSession) -> Callable[[int], int]:
     return take
 
 
-def plain_outlet(nursery: trio.Nursery) -> Outlet:
+def plain_outlet(
+    nursery: trio.Nursery, *, others_wait: Callable[[], bool] = lambda: False
+) -> Outlet:
     return Outlet(
         StreamKey(GROUP, "", "g"),
         0,
         roster=Roster(),
         limits=Limits(detach_above=1, detached_slice=1),
         start_soon=nursery.start_soon,
+        others_wait=others_wait,
     )
 
 
@@ -283,6 +288,62 @@ def test_a_round_is_not_overtaken_by_one_that_begins_in_the_rest_after_another(
         everything = b"".join(frame(seq) for seq in range(1, len(pauses) + 1))
         assert [tap.got for tap in taps] == [everything] * 4
         assert outlet.published_seq == len(pauses)
+
+    play(main)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "first_ms", "second_ms"),
+    [
+        ([False] * 6, [0, 2, 4, 6], [40, 42, 44, 46]),
+        # Giving way makes a round longer, but not the rest after it.
+        ([True] * 6, [0, 3, 6, 9], [43, 46, 49, 52]),
+        ([False, True, False] * 2, [0, 2, 5, 7], [41, 43, 46, 48]),
+    ],
+)
+def test_a_round_rests_between_slices_where_others_wait_for_the_processor(
+    waiting: list[bool], first_ms: list[int], second_ms: list[int]
+) -> None:
+    async def main() -> None:
+        taps = [Tap(takes_s=0.002) for _ in range(4)]
+        answers, began_s = iter(waiting), trio.current_time()
+        async with trio.open_nursery() as nursery:
+            outlet = plain_outlet(nursery, others_wait=lambda: next(answers))
+            for tap in taps:
+                outlet.subscribe(tap.peer, Audience.MEMBERS)
+            outlet.publish(Publication(1, [frame(1)]))
+            await trio.sleep(0.02)
+            outlet.publish(Publication(2, [frame(2)]))
+        assert [tap.got for tap in taps] == [frame(1) + frame(2)] * 4
+        for tap, *expected_ms in zip(taps, first_ms, second_ms, strict=True):
+            seen_ms = [(time_s - began_s) * 1_000 for time_s in tap.times_s]
+            assert seen_ms == pytest.approx(expected_ms)
+
+    play(main)
+
+
+class BusyLog(InlineLog):
+    """A log that always has something to do."""
+
+    @property
+    def is_busy(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("make_log", "reached"), [(InlineLog, 8), (BusyLog, 3)])
+def test_a_crowd_waits_where_the_log_is_busy(
+    make_log: Callable[[MemoryStore], Log], reached: int
+) -> None:
+    async def main() -> None:
+        limits = Limits(detach_above=3, detached_slice=1)
+        async with hub_on(make_log(new_store()), limits=limits) as hub:
+            group, sessions = await crowd(hub, 8)
+            await trio.sleep(1)
+            await hub.act_as("olga").post(group, "hello")
+            await trio.sleep(2.5 * GIVE_WAY_S)
+            assert [bool(each.seqs(group)) for each in sessions].count(True) == reached
+            await trio.sleep(1)
+            assert all(each.kinds(group) == ["posted"] for each in sessions)
 
     play(main)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from groupd.errors import LogBroken, LogConflict, LogUnavailable
 from groupd.storage.log import Log, open_log
@@ -132,3 +133,48 @@ def test_a_listener_that_fails_ends_the_program_after_all_others_have_heard() ->
     assert cause.subgroup(ZeroDivisionError) is not None
     assert heard == [None]
     assert made.store.closed
+
+
+async def test_a_log_is_busy_until_everything_that_was_asked_for_is_heard_of() -> None:
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+        heard, busy = Heard(log), []
+        assert not log.is_busy
+        heard.begin(PutPosition("first", 1))
+        assert log.is_busy
+        await heard.all()
+        assert not log.is_busy
+
+        def work(_nursery: trio.Nursery) -> None:
+            heard.begin(append(HALL, 1))
+            heard.begin(append(HALL, 1))
+            log.begin(append(YARD, 1), lambda _outcome: busy.append(log.is_busy))
+
+        async with at_the_gate(log, made.store, work) as nursery:
+            assert log.is_busy
+            nursery.start_soon(heard.all)
+            await wait_all_tasks_blocked()
+        assert len(heard.outcomes) == 3
+        assert busy == [False]
+        assert not log.is_busy
+
+
+async def test_a_read_that_nobody_waits_for_does_not_leave_a_log_busy() -> None:
+    made = Made()
+    async with open_log(made, threaded=True) as log:
+
+        def work(nursery: trio.Nursery) -> None:
+            nursery.start_soon(log.read, lambda store: store.id)
+
+        async with at_the_gate(log, made.store, work) as nursery:
+            nursery.cancel_scope.cancel()
+        # What comes behind both kinds of work: the read that was given up is passed by then.
+        await log.write(PutPosition("last", 1))
+        await log.read(lambda store: store.id)
+        assert not log.is_busy
+
+
+async def test_a_log_without_a_thread_is_never_busy() -> None:
+    async with open_log(lambda: MemoryStore("one"), threaded=False) as log:
+        log.begin(append(HALL, 1), lambda _outcome: None)
+        assert not log.is_busy

@@ -98,6 +98,7 @@ class Hub:
             limits=rules.limits,
             start_soon=nursery.start_soon,
             counts=self.counts,
+            others_wait=lambda: log.is_busy,
         )
         self.backlogs = Backlogs(rules.limits.backlogs_max_bytes)
         """What waits for sessions: each of them is to be made with it."""

@@ -32,6 +32,9 @@ log = structlog.get_logger()
 
 RETRY_S: Final = 1.0
 """When something is sent again that could not be, by a bug. Who has it gets it twice."""
+GIVE_WAY_S: Final = 0.001
+"""How long a round rests where others need the processor: about what a commit takes. As long as
+this thread worked on, one waited 5 ms for Python's lock or a core, with all who wait for it."""
 
 
 class Outlet:
@@ -47,7 +50,9 @@ class Outlet:
         start_soon: Callable[..., None],
         tidy: Callable[[Outlet], None] = lambda outlet: None,
         counts: Counts | None = None,
+        others_wait: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``others_wait`` says whether somebody waits for the processor that rounds use."""
         self.stream = stream
         self.published_seq = published_seq
         self.has_actor = False
@@ -59,6 +64,7 @@ class Outlet:
         self._start_soon = start_soon
         self._tidy = tidy
         self._counts = Counts() if counts is None else counts
+        self._others_wait = others_wait
         self._views: dict[Peer, Audience] = {}
         self._gathering = Gathering(limits)
         self._has_timer = False
@@ -249,7 +255,7 @@ class Outlet:
             self._round, self._waiting = self._waiting, None
             began = trio.current_time()
             try:
-                await self._run_round(self._round)
+                gave_way_s = await self._run_round(self._round)
             except Exception:
                 log.exception("send_failed", stream=tuple(self.stream))
                 failed, self._round = self._round, None
@@ -258,22 +264,23 @@ class Outlet:
                 self._waiting = failed
                 await trio.sleep(RETRY_S)
                 continue
-            took = trio.current_time() - began
+            took = trio.current_time() - began - gave_way_s
             self._round = None
             self._tidy(self)
             await trio.sleep(took * self._limits.detached_rest_factor)
         self._is_running = False
 
-    async def _run_round(self, publication: Publication) -> None:
-        """Deliver to all, slice by slice.
+    async def _run_round(self, publication: Publication) -> float:
+        """Deliver to all, slice by slice; gives for how many seconds it gave way to others.
 
         A session that subscribes meanwhile is served at the end: ``published_seq`` rises only then.
         """
+        gave_way_s = 0.0
         # Without their views: a pair for each would be work for the collector of cycles.
         peers = list(self._views)
         for start in range(0, len(peers), self._limits.detached_slice):
             if start:
-                await trio.lowlevel.checkpoint()
+                gave_way_s += await self._give_way()
             part = peers[start : start + self._limits.detached_slice]
             # Who has gone and come back in the meantime is late.
             views, late = self._views, self._late
@@ -281,6 +288,16 @@ class Outlet:
             self._deliver(publication, still)
         came, self._late = self._late, {}
         self._conclude(publication, came)
+        return gave_way_s
+
+    async def _give_way(self) -> float:
+        """Let other tasks run, and rest where others need the processor; gives for how long."""
+        await trio.lowlevel.checkpoint()
+        if not self._others_wait():
+            return 0.0
+        began_s = trio.current_time()
+        await trio.sleep(GIVE_WAY_S)
+        return trio.current_time() - began_s
 
 
 class Outlets:
@@ -293,9 +310,12 @@ class Outlets:
         limits: Limits,
         start_soon: Callable[..., None],
         counts: Counts | None = None,
+        others_wait: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``others_wait`` says whether somebody waits for the processor that rounds use."""
         self.roster = roster
         self._counts = counts
+        self._others_wait = others_wait
         self.dropped = 0
         self._limits = limits
         self._start_soon = start_soon
@@ -317,6 +337,7 @@ class Outlets:
                 start_soon=self._start_soon,
                 tidy=self.tidy,
                 counts=self._counts,
+                others_wait=self._others_wait,
             )
         return outlet
 

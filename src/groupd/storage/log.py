@@ -50,6 +50,14 @@ class Log(ABC):
     counts: RoundCounts
     """Of its rounds of writes; nothing is counted where there are none, as in memory."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether a thread is at work on what was asked for here.
+
+        It needs a core, and Python's lock: who works for long should rest to let it have them.
+        """
+        return False
+
     async def append(self, *appends: Append) -> None:
         """Make appends to different streams durable, all of them or none.
 
@@ -171,6 +179,7 @@ class ThreadedLog(Log):
         self.counts = RoundCounts()
         self._make_store = make_store
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._under_way = 0
         self._closed = False
         self._done = trio.Event()
         self._close_error: BaseException | None = None
@@ -184,6 +193,7 @@ class ThreadedLog(Log):
         self._token = trio.lowlevel.current_trio_token()
         waiter = Waiter()
         opening = Job(lambda store: store.id, waiter.hear)
+        self._under_way = 1
         self._thread = threading.Thread(
             target=self._run, args=(opening,), name="groupd store", daemon=True
         )
@@ -196,13 +206,22 @@ class ThreadedLog(Log):
         if self._closed:
             done(LogUnavailable(CLOSED))
         else:
-            self._jobs.put(Job(write, done))
+            self._put(Job(write, done))
 
     async def read(self, query: Callable[[Store], T]) -> T:
         """Call ``query`` in the store's thread."""
         if self._closed:
             raise LogUnavailable(CLOSED)
-        return await queued(query, self._jobs.put)
+        return await queued(query, self._put)
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether there is anything of which nobody here has heard yet that it is done."""
+        return self._under_way > 0
+
+    def _put(self, job: Job) -> None:
+        self._under_way += 1
+        self._jobs.put(job)
 
     async def watch(self) -> None:
         """Wait until a checkpoint has broken the store. For one task."""
@@ -286,7 +305,11 @@ class ThreadedLog(Log):
         self._call(self._done.set)
 
     def _hand_back(self, jobs: Sequence[Job]) -> None:
-        self._call(lambda: tell(jobs))
+        self._call(lambda: self._hear(jobs))
+
+    def _hear(self, jobs: Sequence[Job]) -> None:
+        self._under_way -= len(jobs)
+        tell(jobs)
 
     def _call(self, function: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):  # Nobody is left to hear it then.

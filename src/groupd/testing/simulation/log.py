@@ -37,6 +37,11 @@ class SimLog(Log):
         """Jobs that are done, and of which nobody has heard yet."""
         self._lot = trio.lowlevel.ParkingLot()
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether anything was asked for of which nobody has heard yet."""
+        return bool(self._rounds.busy or self._done)
+
     def begin(self, write: Write, done: Done) -> None:
         """Do one write in the next round."""
         if self._closed:
