@@ -218,6 +218,7 @@ class Limits:
     detach_above: int = _limit(1_000)
     """Subscribers above which publishing no longer holds up the actor."""
     detached_slice: int = _limit(64)
+    """Subscribers that are served before others have their turn."""
     detached_rest_factor: int = _limit(4)
     deadline_poll_ms: int = _limit(1_000)
     wakes_per_round_max: int = _limit(100)
