@@ -182,6 +182,10 @@ def test_the_file_the_path_and_the_type_are_named(file: Path) -> None:
             "[limits]\nids_window_ms = 9007199254740992",
             "expected at most 9007199254740991, got 9007199254740992 @ $.limits.ids_window_ms",
         ),
+        (
+            "[limits]\naccept_backlog = 2147483648",
+            "expected at most 2147483647, got 2147483648 @ $.limits.accept_backlog",
+        ),
         ("[plans]\nx = 5", "expected table @ $.plans.x, got 5"),
         ('[plans.x]\npins_max = "5"', 'expected int @ $.plans.x.pins_max, got "5"'),
         ("dta = 5", "no such setting @ $.dta, did you mean data?"),

@@ -16,7 +16,7 @@ import attrs
 from groupd.config_auth import CLAIMS as CLAIMS
 from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
-from groupd.config_checks import not_negative, positive
+from groupd.config_checks import not_negative, positive, positive_int
 from groupd.config_web import SHARE_PATH
 from groupd.config_web import WebConfig as WebConfig
 from groupd.config_webhooks import ConditionsConfig as ConditionsConfig
@@ -166,7 +166,7 @@ class Limits:
     only to less than half of ``connections_max``, so that no one of them takes it all."""
     connections_per_user_max: int = _limit(16)
     """The tight bound, and that of the rates: a user is one person, wherever they are."""
-    accept_backlog: int = _limit(1_024)
+    accept_backlog: int = attrs.field(default=1_024, validator=positive_int)
     backlog_max_bytes: int = _limit(262_144)
     """Pushes waiting for one slow session; over it, the session lags."""
     backlogs_max_bytes: int = _limit(536_870_912)

@@ -10,6 +10,8 @@ from groupd.errors import ConfigError
 
 NUMBER_MAX: Final = 2**53 - 1
 """The largest setting: some are told to clients, for whom a number ends here."""
+INT_MAX: Final = 2**31 - 1
+"""The largest that the kernel takes as an ``int``."""
 
 
 def positive(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -19,6 +21,12 @@ def positive(instance: object, attribute: attrs.Attribute[int], value: int) -> N
     _not_too_large(attribute, value)
 
 
+def positive_int(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    """Refuse what is not above 0, or no ``int`` of the kernel's."""
+    positive(instance, attribute, value)
+    _not_too_large(attribute, value, INT_MAX)
+
+
 def not_negative(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     """Refuse what is below 0."""
     if value < 0:
@@ -26,6 +34,6 @@ def not_negative(instance: object, attribute: attrs.Attribute[int], value: int) 
     _not_too_large(attribute, value)
 
 
-def _not_too_large(attribute: attrs.Attribute[int], value: int) -> None:
-    if value > NUMBER_MAX:
-        raise ConfigError(f"{attribute.name}: expected at most {NUMBER_MAX}, got {value}")
+def _not_too_large(attribute: attrs.Attribute[int], value: int, most: int = NUMBER_MAX) -> None:
+    if value > most:
+        raise ConfigError(f"{attribute.name}: expected at most {most}, got {value}")
