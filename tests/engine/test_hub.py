@@ -210,6 +210,16 @@ async def test_a_user_may_be_named_by_an_enum() -> None:
         assert [each["group"] for each in (await hub.act_as("ann").groups())["groups"]] == [group]
 
 
+class Ids(StrEnum):
+    ORDER_7 = "01980e1a-0000-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize("id", [Ids.ORDER_7, 7, b"01980e1a-0000-7000-8000-000000000000", "7"])
+async def test_a_request_id_that_is_none_is_the_callers_error(id: Any) -> None:
+    async with hub_on() as hub:
+        assert await outcome(hub.act_as("ann").create("Tea", id=id)) == "bad_request"
+
+
 async def test_tenants_do_not_meet() -> None:
     async with hub_on() as hub:
         here = hub.act_as("olga", tenant="here")
