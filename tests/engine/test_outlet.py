@@ -338,11 +338,15 @@ def test_giving_way_makes_a_round_twice_as_long_at_most() -> None:
 
 
 class BusyLog(InlineLog):
-    """A log that always has something to do."""
+    """A log that always has something to do, or at times."""
+
+    def __init__(self, store: MemoryStore, draw: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(store)
+        self._draw = draw
 
     @property
     def is_busy(self) -> bool:
-        return True
+        return self._draw()
 
 
 @pytest.mark.parametrize(("make_log", "reached"), [(InlineLog, 8), (BusyLog, 1)])
@@ -452,7 +456,7 @@ async def test_an_outlet_goes_when_all_leave_in_one_detached_round() -> None:
         assert hub.outlets.get(group_key(group)) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_readers_come_and_go_in_detached_rounds_and_miss_and_double_nothing(
     data: st.DataObject,
@@ -463,17 +467,21 @@ def test_readers_come_and_go_in_detached_rounds_and_miss_and_double_nothing(
             st.tuples(
                 st.sampled_from(("post", "post", "post", "join", "leave", "open", "renew", "part")),
                 st.sampled_from(users),
-                st.integers(0, 4),
+                st.integers(0, 8),
             ),
             max_size=40,
         )
     )
+    chance = data.draw(st.randoms(use_true_random=False))
 
     async def main() -> None:
         store = new_store()
-        async with hub_on(store, limits=DETACHED) as hub:
+        log = BusyLog(store, lambda: chance.random() < 0.5)
+        async with hub_on(log, limits=DETACHED) as hub:
             group = await group_of(hub, *users[:5])
             sessions = [await session(hub, user) for user in users]
+            for each in sessions[::2]:
+                each._takes = slowly(each)
             pile = Pile(hub, group)
             everybody = list(sessions)
             for what, user, pause in steps:
@@ -494,6 +502,9 @@ def test_readers_come_and_go_in_detached_rounds_and_miss_and_double_nothing(
                     await old.hello()
                 elif what == "part" and len(everybody) > len(users):
                     everybody.pop().part()
+                if pause > 4:
+                    await trio.sleep((pause - 4) * GIVE_WAY_S / 2)
+                    continue
                 for _ in range(pause):
                     await trio.lowlevel.checkpoint()
             await trio.sleep(10)

@@ -264,7 +264,7 @@ class Outlet:
                 self._waiting = failed
                 await trio.sleep(RETRY_S)
                 continue
-            took = trio.current_time() - began - gave_way_s
+            took = max(0.0, trio.current_time() - began - gave_way_s)
             self._round = None
             self._tidy(self)
             await trio.sleep(took * self._limits.detached_rest_factor)
