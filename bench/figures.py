@@ -110,6 +110,11 @@ class Outcome:
         return self.delivery.p99_us / self.delivery_alone.p99_us
 
     @property
+    def p99_alone_us(self) -> float | None:
+        """Give how long the slowest hundredth took without the crowd."""
+        return None if self.delivery_alone is None else self.delivery_alone.p99_us
+
+    @property
     def bytes_per_connection(self) -> float | None:
         """Give the server's memory for one idle connection, without the kernel's buffers."""
         return self.rss_grown_bytes / self.connections if self.connections else None
@@ -136,6 +141,7 @@ DERIVED: Final = (
     "server_share",
     "load_share",
     "p99_ratio",
+    "p99_alone_us",
     "bytes_per_connection",
     "bytes_per_group",
 )

@@ -234,6 +234,7 @@ def _further(row: Row) -> str:
         ("bytes_per_connection", 1e-3, "{:.1f} kB/connection"),
         ("bytes_per_group", 1e-3, "{:.1f} kB/group"),
         ("p99_ratio", 1, "p99 {:.2f} times that without"),
+        ("p99_alone_us", 1e-3, "which is {:.2f} ms"),
         ("caught_up_s", 1, "caught up in {:.1f} s"),
         ("rss_peak_bytes", 1e-6, "peak {:.0f} MB"),
     )

@@ -77,6 +77,14 @@ def test_an_outcome_survives_json() -> None:
     assert Outcome.from_plain(json.loads(json.dumps(attrs.asdict(outcome)))) == outcome
 
 
+def test_what_a_crowd_does_is_shown_beside_how_it_was_without() -> None:
+    alone = Latency(100, 900.0, 1_600.0, 2_000.0)
+
+    (row,) = rows_of([run(scenario="f", delivery_alone=alone)])
+
+    assert cells_of(row, [row])[-1] == "p99 1.25 times that without, which is 1.60 ms"
+
+
 # --- remarks
 
 
