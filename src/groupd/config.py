@@ -16,6 +16,7 @@ import attrs
 from groupd.config_auth import CLAIMS as CLAIMS
 from groupd.config_auth import AuthConfig as AuthConfig
 from groupd.config_auth import IssuerConfig as IssuerConfig
+from groupd.config_checks import NUMBER_MAX as NUMBER_MAX
 from groupd.config_checks import not_negative, positive, positive_int
 from groupd.config_web import SHARE_PATH
 from groupd.config_web import WebConfig as WebConfig

@@ -10,7 +10,7 @@ from groupd.errors import ConfigError
 
 NUMBER_MAX: Final = 2**53 - 1
 """The largest setting: some are told to clients, for whom a number ends here."""
-INT_MAX: Final = 2**31 - 1
+C_INT_MAX: Final = 2**31 - 1
 """The largest that the kernel takes as an ``int``."""
 
 
@@ -24,7 +24,7 @@ def positive(instance: object, attribute: attrs.Attribute[int], value: int) -> N
 def positive_int(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     """Refuse what is not above 0, or no ``int`` of the kernel's."""
     positive(instance, attribute, value)
-    _not_too_large(attribute, value, INT_MAX)
+    _not_too_large(attribute, value, C_INT_MAX)
 
 
 def not_negative(instance: object, attribute: attrs.Attribute[int], value: int) -> None:

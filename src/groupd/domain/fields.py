@@ -17,10 +17,10 @@ from unicodedata import combining, normalize
 import attrs
 
 from groupd import native
-from groupd.config import CONTENT
+from groupd.config import CONTENT, NUMBER_MAX
 from groupd.errors import Rejected
 
-INT_MAX: Final = 2**53 - 1
+INT_MAX: Final = NUMBER_MAX
 """The largest integer that every client can hold."""
 
 _FORBIDDEN_IN_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -36,7 +36,7 @@ from groupd.domain.base import (
     StreamKey,
 )
 from groupd.domain.catalog import REQUESTS
-from groupd.domain.fields import not_a_request_id
+from groupd.domain.fields import request_id_ms
 from groupd.domain.links import LinkKeys
 from groupd.domain.projection import Profile
 from groupd.domain.queries import Ping
@@ -404,8 +404,8 @@ class Caller(Calls):
             self._is_introduced = True
         if isinstance(request, Command) or type(request) not in READS:
             assert isinstance(request, Command | LiveQuery)
-            if id is not None and type(id) is not str:
-                raise not_a_request_id()
+            if id is not None:
+                request_id_ms(id)
             return dict(
                 await self._hub.ask(self.identity, request, group=group, request_id=id or "")
             )

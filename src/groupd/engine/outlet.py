@@ -253,9 +253,8 @@ class Outlet:
         """
         while self._waiting is not None:
             self._round, self._waiting = self._waiting, None
-            began = trio.current_time()
             try:
-                gave_way_s = await self._run_round(self._round)
+                worked_s = await self._run_round(self._round)
             except Exception:
                 log.exception("send_failed", stream=tuple(self.stream))
                 failed, self._round = self._round, None
@@ -264,14 +263,13 @@ class Outlet:
                 self._waiting = failed
                 await trio.sleep(RETRY_S)
                 continue
-            took = max(0.0, trio.current_time() - began - gave_way_s)
             self._round = None
             self._tidy(self)
-            await trio.sleep(took * self._limits.detached_rest_factor)
+            await trio.sleep(worked_s * self._limits.detached_rest_factor)
         self._is_running = False
 
     async def _run_round(self, publication: Publication) -> float:
-        """Deliver to all, slice by slice; gives for how many seconds it gave way to others.
+        """Deliver to all, slice by slice; gives how many seconds that took, without giving way.
 
         A session that subscribes meanwhile is served at the end: ``published_seq`` rises only then.
         """
@@ -293,7 +291,7 @@ class Outlet:
             self._deliver(publication, still)
         came, self._late = self._late, {}
         self._conclude(publication, came)
-        return gave_way_s
+        return max(0.0, trio.current_time() - began_s - gave_way_s)
 
 
 class Outlets:

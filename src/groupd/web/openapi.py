@@ -14,12 +14,12 @@ import orjson
 from groupd.config import CONTENT
 from groupd.domain.catalog import REQUESTS
 from groupd.domain.feeding import CONSUMER_NAME_MAX
+from groupd.domain.fields import INT_MAX
 from groupd.testing.schema import schema
 from groupd.version import VERSION
 from groupd.web.callers import PROFILE, SYSTEM
 from groupd.web.own import OWN, OwnCall
 
-INT_MAX: Final = 2**53 - 1
 _LEFT_OUT: Final = ("hello",)
 _BASIC: Final[Mapping[str, Mapping[str, Any]]] = {
     "any": {},
